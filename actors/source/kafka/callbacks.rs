@@ -1,6 +1,6 @@
-//! What librdkafka reports: partitions that come and go, commits, errors, its own log.
+//! librdkafka's callbacks: assigned and revoked partitions, commits, errors, its own log.
 //!
-//! All of it but errors of a partition is called on the member's thread, from its `poll`.
+//! All callbacks but those for errors of a partition run on the member's thread, in its `poll`.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
@@ -18,8 +18,8 @@ use super::shared::Shared;
 use super::{commit, crashes, made_again, resume, start};
 use crate::task::restart_on_panic;
 
-/// How long running handlers may take to end before their partition goes to another member, which then starts behind
-/// them. A record whose handler takes longer runs there again.
+/// The time for running handlers before their partition goes to another member, which then starts behind their records. A
+/// record whose handler takes longer runs there again.
 const HANDOVER: Duration = Duration::from_secs(5);
 
 /// The facility of librdkafka's log lines about it, at the level of a warning.
@@ -27,26 +27,26 @@ const OFFSET_RESET: &str = "OFFSET";
 
 pub(super) struct Context {
     pub(super) shared: Arc<Shared>,
-    /// The one this belongs to.
+    /// The client that this belongs to.
     pub(super) consumer: OnceLock<Weak<BaseConsumer<Self>>>,
-    /// Whether the last partitions that went were taken from us, not given up.
+    /// Whether the last partitions that went were lost with the session, not revoked.
     pub(super) lost: AtomicBool,
-    /// Partitions that are about to come, in one assignment, and where they begin.
+    /// The partitions of the present assignment, and where they begin.
     pub(super) coming: Mutex<Option<(Vec<i32>, Beginnings)>>,
 }
 
 impl Context {
-    /// Before librdkafka begins to fetch: its partition is split off now, or what it has fetched until then would come
+    /// Splits the assigned partitions off before librdkafka begins to fetch: records that it had fetched by then would come
     /// by the main queue.
     fn assigned(&self, base: &BaseConsumer<Self>, list: &TopicPartitionList) {
         let (shared, partitions) = (&self.shared, &*self.partitions(list));
-        // Gone when the member is about to end.
+        // None while the member ends.
         let Some(consumer) = self.consumer.get().and_then(Weak::upgrade) else {
             return;
         };
         let before = shared.topic_id();
         let beginnings = made_again::resolve(base, shared, partitions);
-        // What ran here was of the topic that is gone. Its offsets mean other records now.
+        // The runs here are of the topic that was deleted. Their offsets are those of other records now.
         match (before, shared.topic_id()) {
             (Some(before), Some(now)) if before != now => shared.assignments().forget_runs(),
             _ => shared.assignments().forget_runs_of(&beginnings.anew),
@@ -54,7 +54,7 @@ impl Context {
         if !start::resolve(base, shared, partitions) {
             return shared.leave_unsettled();
         }
-        // None of them is here, or an older queue would switch off the callback of its successor.
+        // The older queues go first: dropping one would switch off the callback of its successor.
         shared.remove(partitions);
         for partition in partitions {
             let place = (&*shared.topic, *partition);
@@ -71,7 +71,7 @@ impl Context {
         *self.coming.lock() = Some((partitions.to_vec(), beginnings));
     }
 
-    /// librdkafka fetches from them. Nothing is given out before their positions are known to be right.
+    /// librdkafka fetches from the partitions. No record is given out before their positions are known to be right.
     fn begin(&self, base: &BaseConsumer<Self>) {
         let Some((partitions, Beginnings { anew, positions })) = self.coming.lock().take() else {
             return;
@@ -92,12 +92,12 @@ impl Context {
         });
     }
 
-    /// Nothing of them starts any more; what runs is waited for a while; what is finished is committed, so that the next
-    /// owner begins exactly there.
+    /// No record of these partitions starts any more. Running records have [`HANDOVER`]. Then the positions are committed, so
+    /// that the next owner begins there.
     fn revoked(&self, base: &BaseConsumer<Self>, partitions: &[i32]) {
         let shared = &self.shared;
         shared.assignments().stop_feeding(partitions);
-        // Otherwise others have them already, and the brokers take no commit of ours.
+        // Where they were lost, other members have them already, and the brokers refuse our commits.
         let lost = base.assignment_lost();
         self.lost.store(lost, Ordering::Relaxed);
         if !lost {
@@ -122,7 +122,7 @@ impl Context {
 impl ClientContext for Context {
     fn log(&self, level: RDKafkaLogLevel, fac: &str, message: &str) {
         if fac == OFFSET_RESET && level as i32 <= RDKafkaLogLevel::Warning as i32 {
-            // No error comes of it, and records are skipped by it, or come again.
+            // librdkafka reports no error for it, although records are skipped, or come again.
             return log::warn!(
                 "queue `{}`: a position of its group is not in the log, and `auto.offset.reset` decides: {message}",
                 self.shared.queue
@@ -154,13 +154,13 @@ impl ConsumerContext for Context {
 
     fn post_rebalance(&self, base: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
         match rebalance {
-            // The brokers are away, and the session is over: the pool keeps its size until they share out anew.
+            // The brokers are away, and the session is over: the pool keeps its size until the next assignment.
             Rebalance::Revoke(_) if self.lost.load(Ordering::Relaxed) => {
                 self.shared.health.lost_group();
             }
             Rebalance::Error(_) => {}
             Rebalance::Revoke(_) => {
-                // All of them, to be shared out anew. Cooperative members are given something else, or keep the rest.
+                // Eager members give up all partitions for the next assignment. Cooperative ones keep the rest.
                 if matches!(base.rebalance_protocol(), RebalanceProtocol::Eager) {
                     self.shared.health.asks_group();
                 }

@@ -1,14 +1,14 @@
-//! Where a group begins.
+//! The offset at which a group begins.
 
 use std::collections::BTreeMap;
 
 use crate::config::Secret;
 
-/// Where a partition begins of which the group has no position.
+/// The beginning of a partition in which the group has no position.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Start {
     Earliest,
-    /// The whole group does, at its first assignment; partitions that are added later begin at their first record.
+    /// At the end, for the whole group at its first assignment. Partitions that are added later begin at their first record.
     Latest,
 }
 

@@ -11,12 +11,12 @@ use rdkafka::producer::FutureProducer;
 
 use crate::config::{Brokers, KafkaSettings, kafka_clients};
 
-/// Whether a cluster inside the process would be of use.
+/// Whether a cluster inside this process can be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Inside {
-    /// The daemon: it consumes.
+    /// The daemon, which consumes from it.
     Daemon,
-    /// A process beside it, which the daemon's cluster cannot be reached from.
+    /// Another process, which cannot reach the daemon's cluster.
     Elsewhere,
 }
 
@@ -26,7 +26,7 @@ pub(crate) enum ClusterError {
     /// The settings have no cluster of this name.
     #[error("the settings have no `kafka.{0}`; they have {1}")]
     Unknown(String, String),
-    /// It is inside another process.
+    /// The cluster is inside another process.
     #[error(
         "`kafka.{0}` is `{1}`, a cluster inside the daemon's process, which only that process reaches; from a handler `ctx.send` and `ctx.kafka` do"
     )]
@@ -49,7 +49,7 @@ pub(crate) struct Clusters {
 
 struct Mock {
     addresses: String,
-    /// The cluster ends with this.
+    /// Dropping this ends the cluster.
     _life: mpsc::Sender<()>,
 }
 
@@ -74,7 +74,7 @@ impl Clusters {
         })
     }
 
-    /// What every client of this cluster is made with.
+    /// The settings of every client of this cluster.
     pub(super) fn config(&self, name: &str) -> Result<ClientConfig, ClusterError> {
         let settings = self.settings(name)?;
         let mut config = ClientConfig::new();
@@ -87,7 +87,7 @@ impl Clusters {
                 }
                 let addresses = self.mock(name, i32::from(brokers.get()))?;
                 config.set("bootstrap.servers", addresses);
-                // Nobody else could make its topics.
+                // No other program could make its topics.
                 config.set("allow.auto.create.topics", "true")
             }
         };
@@ -97,13 +97,13 @@ impl Clusters {
         Ok(config)
     }
 
-    /// One of each name, for as long as the process lives.
+    /// The cluster of this name inside this process. It lives as long as the process.
     fn mock(&self, name: &str, brokers: i32) -> Result<String, ClusterError> {
         let mut mocks = self.mocks.lock();
         if let Some(mock) = mocks.get(name) {
             return Ok(mock.addresses.clone());
         }
-        // It cannot be sent to another thread: it lives on one of its own.
+        // The cluster cannot be sent to another thread, so it has a thread of its own.
         let (sender, receiver) = mpsc::channel();
         let (life, alive) = mpsc::channel::<()>();
         let keep = move || {
@@ -128,7 +128,7 @@ impl Clusters {
         Ok(addresses)
     }
 
-    /// One of each name.
+    /// The producer for the cluster of this name.
     pub(crate) fn producer(&self, name: &str) -> Result<FutureProducer, ClusterError> {
         let config = self.producer_config(name)?;
         let mut producers = self.producers.lock();
@@ -147,7 +147,7 @@ impl Clusters {
         Ok(kafka_clients::producer(self.config(name)?, properties))
     }
 
-    /// What a member of a group is made with.
+    /// The settings of a member of a group.
     pub(crate) fn member_config(
         &self,
         name: &str,

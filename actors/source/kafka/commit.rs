@@ -16,7 +16,7 @@ use super::shared::Shared;
 use super::topic_id::TopicId;
 use super::{crashes, resume};
 
-/// All positions that the brokers do not know. The answer comes to [`answered`], by the member's poll.
+/// Commits all positions that the brokers do not have. The member's poll calls [`answered`] with the answer.
 pub(super) fn later(consumer: &BaseConsumer<Context>, shared: &Shared) {
     let positions = shared.assignments().uncommitted();
     let sent =
@@ -24,7 +24,7 @@ pub(super) fn later(consumer: &BaseConsumer<Context>, shared: &Shared) {
     log_failure(shared, sent);
 }
 
-/// Those of some partitions. Waits for the answer: while no broker answers, for most of a minute.
+/// Commits the positions of some partitions. Waits for the answer: while no broker answers, for most of a minute.
 pub(super) fn now(
     consumer: &BaseConsumer<Context>,
     shared: &Arc<Shared>,
@@ -45,8 +45,7 @@ pub(super) fn now(
     log_failure(shared, committed);
 }
 
-/// A position that has not become durable is not lost: the next commit has it too, or the next owner runs the records
-/// again.
+/// Logs a failed commit. Its positions are not lost: the next commit has them too, or the next owner runs the records again.
 fn log_failure(shared: &Shared, result: KafkaResult<()>) {
     if let Err(cause) = result {
         log::debug!("queue `{}`: commit: {cause}", shared.queue);
@@ -73,8 +72,8 @@ pub(super) fn list(
     Ok(list)
 }
 
-/// The topic id of a committed position, where it carries one. rdkafka's own way panics where that text is no UTF-8,
-/// and any program can write it.
+/// The topic id of a committed position, where it has one. rdkafka's own function panics where that text is not UTF-8, and
+/// any program can write it.
 pub(super) fn topic_of(list: &TopicPartitionList, partition: i32) -> Option<TopicId> {
     // SAFETY: the list lives, has `cnt` elements, and each owns its text.
     unsafe {
@@ -90,14 +89,14 @@ pub(super) fn topic_of(list: &TopicPartitionList, partition: i32) -> Option<Topi
     }
 }
 
-/// As `Consumer::commit` with `CommitMode::Async`, whose answer never comes: librdkafka sends it to the callback of the
-/// settings only, which rdkafka does not set. This sends it to the queue that the member polls.
+/// As `Consumer::commit` with `CommitMode::Async`, but with an answer. For rdkafka's function librdkafka sends the answer
+/// only to the callback of the settings, which rdkafka does not set. Here it comes to the queue that the member polls.
 fn send(consumer: &BaseConsumer<Context>, list: &TopicPartitionList) -> KafkaResult<()> {
     if list.count() == 0 {
         return Ok(());
     }
     let client = consumer.client().native_ptr();
-    // SAFETY: the client lives as long as `consumer`. The queue is a reference of ours, given back below; librdkafka keeps
+    // SAFETY: the client lives as long as `consumer`. The queue is a reference of ours, destroyed below; librdkafka keeps
     // one of its own for the answer, and copies the list.
     let error = unsafe {
         let queue = rd_kafka_queue_get_consumer(client);

@@ -1,11 +1,12 @@
-//! Records that failed, or whose handler ended a process, in this one or another: the database counts both.
+//! Counts, in the database, the failed attempts of records and the crashes of their handlers.
 //!
-//! A failed attempt is durable before its record may run again, wherever that is: attempts run out though partitions go
-//! and come, and daemons are started anew. It costs nothing where nothing fails: rows are written for failures only, and
-//! deleted once the position has passed them.
+//! A failed attempt is durable before its record may run again, on any member: so attempts run out although partitions move
+//! and daemons restart. Records that do not fail cost nothing: rows are written for failures only, and deleted once the
+//! position has passed them.
 //!
-//! The counts are read before anything of a partition is given out: the daemon that finds a dead daemon's slots counts
-//! its crashes within a second, and the group gives away its partitions only after its session is over.
+//! The counts are read before any record of a partition is given out. That is late enough for crashes: the daemon that
+//! finds a dead daemon's slots records its crashes within a second, and the group reassigns the partitions only after the
+//! session is over.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -20,10 +21,10 @@ use crate::source::{Settled, outside};
 use crate::store::rows::{FailedAttempt, OutsideDeath, OutsideId};
 use crate::store::write::{ForgetDeaths, NoteFailures};
 
-/// The longest that a record that failed waits for the database, beside its back-off.
+/// The longest that a failed record waits for the database, beside its back-off.
 const NOTE_PATIENCE: Duration = Duration::from_secs(2);
 
-/// What the slot of a record holds.
+/// The identity of a record in its slot.
 pub(super) fn identity(
     name: &QueueName,
     (partition, offset): (i32, i64),
@@ -32,7 +33,7 @@ pub(super) fn identity(
     name.message(format!("{partition}/{offset}"), topic_fence)
 }
 
-/// The names of a record's rows: the present one, and the one of processes that did not know the topic's id.
+/// The names of a record's rows: the present one, and the one that processes without the topic's id use.
 fn row_names(shared: &Shared, record: (i32, i64)) -> impl Iterator<Item = OutsideId> {
     let mut fences = vec![shared.topic_fence(), 0];
     fences.dedup();
@@ -42,8 +43,8 @@ fn row_names(shared: &Shared, record: (i32, i64)) -> impl Iterator<Item = Outsid
         .filter_map(move |fence| outside(&identity(&name, record, fence)))
 }
 
-/// Asks until the database answers. Rows of a deleted topic of this name belong to records that are gone; so do rows
-/// without a topic id of partitions that begin `anew`.
+/// Reads the counts, and tries until the database answers. Rows of a deleted topic of this name belong to records that are
+/// gone. So do rows without a topic id, of partitions that begin `anew`.
 pub(super) async fn load(shared: Arc<Shared>, partitions: Vec<i32>, anew: Vec<i32>) {
     let reading = format!("queue `{}`: the reading of its attempts", shared.queue);
     let ask = || shared.db.reader().deaths("kafka", shared.name.as_str());
@@ -71,7 +72,7 @@ pub(super) async fn load(shared: Arc<Shared>, partitions: Vec<i32>, anew: Vec<i3
 
 type ByPartition = HashMap<i32, HashMap<i64, Charged>>;
 
-/// What counts, and the ids of rows of records that are gone.
+/// The counts, and the ids of rows of records that are gone.
 fn by_partition(
     rows: &[OutsideDeath],
     anew: &[i32],
@@ -100,7 +101,7 @@ fn by_partition(
         };
         let of_partition = all.entry(partition).or_default();
         let known = of_partition.entry(offset).or_insert(charged);
-        // One of an earlier version, and one of this.
+        // A row of an earlier version, and one of this version.
         *known = Charged {
             attempts: known.attempts.max(charged.attempts),
             suspect: known.suspect || charged.suspect,
@@ -120,8 +121,8 @@ fn record_of(id: &str) -> Option<((i32, i64), i64)> {
     Some(((partition.parse().ok()?, offset.parse().ok()?), fence))
 }
 
-/// Notes which attempts failed; those of records that others have finished mean nothing. Where the database does not
-/// answer in time the attempt is known to this process only: consuming goes on without the database.
+/// Writes the failed attempts. Those of records that other members have finished are ignored. Where the database does not
+/// answer in time, only this process knows of the attempt: consuming goes on without the database.
 pub(super) async fn note_failures(shared: &Shared, ends: &[Settled]) {
     let failures: Vec<FailedAttempt> = {
         let mut assignments = shared.assignments();
@@ -153,8 +154,8 @@ pub(super) async fn note_failures(shared: &Shared, ends: &[Settled]) {
     }
 }
 
-/// The brokers know of these positions: deaths and failures of records before them need not be known any more. Not before that: a
-/// process that ends in between would begin to count anew.
+/// Deletes the counts of records before positions that the brokers have. Not earlier, as after a crash in between they
+/// would be counted from zero.
 pub(super) fn committed(shared: &Arc<Shared>, positions: &[(i32, i64)]) {
     let mut ids: Vec<OutsideId> = Vec::new();
     {
@@ -168,7 +169,7 @@ pub(super) fn committed(shared: &Arc<Shared>, positions: &[(i32, i64)]) {
     forget_ids(shared, ids);
 }
 
-/// Records of these offsets are no more: their partition has others there.
+/// Deletes the counts of records that are gone: their partition has others at these offsets.
 pub(super) fn forget(shared: &Arc<Shared>, partition: i32, offsets: Vec<i64>) {
     let names = |offset| row_names(shared, (partition, offset));
     forget_ids(shared, offsets.into_iter().flat_map(names).collect());
@@ -179,11 +180,11 @@ fn forget_ids(shared: &Arc<Shared>, ids: Vec<OutsideId>) {
         return;
     }
     let (db, queue) = (shared.db.clone(), Arc::clone(&shared.queue));
-    // The end waits for it: the last commit comes shortly before DbActor is stopped.
+    // The end of the member waits for the write: the last commit comes shortly before DbActor is stopped.
     let order = shared.forgetting();
     shared.home.spawn(async move {
         let _order = order;
-        // The rows that stay mean nothing any more, and are trimmed in time.
+        // Rows that stay have no effect, and retention deletes them.
         if let Err(cause) = db.write(ForgetDeaths { ids }).await {
             log::debug!("queue `{queue}`: counted deaths of finished records stay: {cause}");
         }

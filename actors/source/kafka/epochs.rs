@@ -1,27 +1,27 @@
-//! In which epoch of its leader each record of a partition was written. Pure.
+//! The leader epochs of a partition's records. Pure.
 //!
-//! A broker that comes to lead a partition begins a new epoch, and each record keeps the one it was written in. An offset
-//! together with its epoch names one record for ever; the offset alone does not: a leader that lacked the last records
-//! writes others at their offsets.
+//! A broker that becomes the leader of a partition begins a new epoch, and each record keeps the epoch it was written in. An
+//! offset and its epoch name one record for ever. An offset alone does not: a leader that lacked the last records writes
+//! others at their offsets.
 
 use std::collections::VecDeque;
 
-/// Of the records that came here, in their order.
+/// The epochs of the polled records, in their order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Epochs {
-    /// From this offset on records are of this epoch; none: their format has no epochs. Offsets ascend.
+    /// The first offset of each epoch, ascending. None: the format of the records has no epochs.
     starts: VecDeque<(i64, Option<i32>)>,
 }
 
 impl Epochs {
-    /// The next record.
+    /// The offset of the next record.
     pub(super) fn note(&mut self, offset: i64, epoch: Option<i32>) {
         if self.starts.back().is_none_or(|(_, last)| *last != epoch) {
             self.starts.push_back((offset, epoch));
         }
     }
 
-    /// Those of records that came behind these.
+    /// Adds the epochs of records behind these.
     pub(super) fn append(&mut self, later: &Self) {
         let last = self.starts.back().map_or(i64::MIN, |(start, _)| *start);
         for (start, epoch) in later.starts.iter().filter(|(start, _)| *start > last) {
@@ -29,18 +29,18 @@ impl Epochs {
         }
     }
 
-    /// Of the last record before this position.
+    /// The epoch of the last record before this position.
     pub(super) fn before(&self, position: i64) -> Option<i32> {
         let mut starts = self.starts.iter().rev();
         starts.find(|(start, _)| *start < position)?.1
     }
 
-    /// Of the record that came here with this offset.
+    /// The epoch of the polled record with this offset.
     pub(super) fn of(&self, offset: i64) -> Option<i32> {
         self.before(offset.saturating_add(1))
     }
 
-    /// What stands before this position is asked for no more, but for the last of it.
+    /// Forgets the epochs before this position, except for that of the last record before it.
     pub(super) fn forget_before(&mut self, position: i64) {
         while self
             .starts
@@ -51,13 +51,13 @@ impl Epochs {
         }
     }
 
-    /// From this offset on there will be other records.
+    /// Forgets the epochs from this offset on: other records come there.
     pub(super) fn cut(&mut self, offset: i64) {
         self.starts.retain(|(start, _)| *start < offset);
     }
 }
 
-/// Whether two records of one offset are the same one, as far as their epochs show it.
+/// Whether the epochs of two records with one offset allow that they are the same record.
 pub(super) fn are_same(one: Option<i32>, other: Option<i32>) -> bool {
     match (one, other) {
         (Some(one), Some(other)) => one == other,

@@ -1,10 +1,10 @@
-//! How many records of the topic the group has not finished.
+//! The lag: the records of the topic that the group has not finished.
 //!
-//! Over all partitions that the topic really has, whichever member has them: their end less the committed position. A
-//! partition counts from the start of its log at least: deleted records are no lag. Of our own partitions the position
-//! here is younger than the committed one. Where the last offsets are no records (the marks of transactions, and what
-//! was taken back) the owner's position moves over them and is committed, so that they are no lag for the others
-//! either.
+//! It is the sum over all partitions of the topic, whichever member has them, of the end less the committed position.
+//! Deleted records do not count: a partition counts from the start of its log at least. For assigned partitions the
+//! position here counts, as it is younger than the committed one. Where the last offsets are no records (marks of
+//! transactions, aborted records), the owner's position moves over them and is committed, so they do not count for other
+//! members either.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -17,17 +17,17 @@ use super::callbacks::Context;
 use super::client::Start;
 use super::shared::Shared;
 
-/// For each of the four questions: a pool that waits for the answer keeps its size.
+/// The time for each of the four queries. A pool that waits for the answer keeps its size.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Blocks its thread.
+/// The lag. Blocks its thread.
 pub(super) fn lag(consumer: &BaseConsumer<Context>, shared: &Shared) -> KafkaResult<u64> {
     let topic = &*shared.topic;
     let all = partitions(consumer, topic, PATIENCE)?;
     shared.counted_partitions(all.len());
     let ends = ends(consumer, topic, &all, Offset::End, PATIENCE)?;
     let committed = committed(consumer, topic, &all)?;
-    // Asked after the ends: what came here since then is not missed.
+    // Read after the ends, so that no record which came since then is missed.
     let here = shared.assignments().progress();
     let of = |partition: &i32| here.get(partition).copied().unwrap_or_default();
     let known = |partition: &i32| {
@@ -47,7 +47,7 @@ pub(super) fn lag(consumer: &BaseConsumer<Context>, shared: &Shared) -> KafkaRes
         _ => self::ends(consumer, topic, &behind, Offset::Beginning, PATIENCE)?,
     };
     let of_partition = |partition: &i32| {
-        // What has been deleted, or goes in a moment, never comes.
+        // Records that have been deleted, or are about to be, never come.
         let from = known(partition).max(begins.get(partition).copied());
         let end = ends.get(partition).copied().unwrap_or(0);
         let left = from.map_or(0, |from| end.saturating_sub(from));
@@ -78,7 +78,7 @@ pub(super) fn partitions(
         .collect())
 }
 
-/// One end of each partition.
+/// The first or the last offset of each partition.
 pub(super) fn ends<C: ConsumerContext>(
     consumer: &BaseConsumer<C>,
     topic: &str,

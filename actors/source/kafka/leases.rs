@@ -1,14 +1,14 @@
-//! Which leases are open: asked for each record that starts, by all workers at once.
+//! The open leases. All workers check them, for each record that starts.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 
-/// More than a process mostly has partitions.
+/// More places than a process mostly has partitions.
 const PLACES: usize = 256;
 
-/// Numbers of leases, each at the place that it comes to; beside them those whose place another has. So a check reads
-/// one word that seldom changes, and takes no lock.
+/// The number of each open lease, at the place that it hashes to, and beside them those whose place is taken. So a check
+/// mostly reads one word that seldom changes, and takes no lock.
 #[derive(Debug)]
 pub(super) struct OpenLeases {
     places: [AtomicU64; PLACES],
@@ -16,7 +16,7 @@ pub(super) struct OpenLeases {
     other_count: AtomicUsize,
 }
 
-/// No lease has it.
+/// The number of no lease.
 const NONE: u64 = 0;
 
 impl Default for OpenLeases {

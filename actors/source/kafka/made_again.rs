@@ -18,14 +18,14 @@ use super::shared::Shared;
 use super::topic_id::{TopicId, ask};
 use super::{commit, resume};
 
-/// For one question to the brokers when partitions come.
+/// The time for one query to the brokers when partitions are assigned.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// For one question in the middle of work.
+/// The time for one query while partitions are consumed.
 const SHORT_PATIENCE: Duration = Duration::from_secs(1);
-/// When partitions come. What does not succeed by then is found by the next check.
+/// Attempts when partitions are assigned. After that the next check finds a topic that was made again.
 const TRIES: u32 = 3;
 
-/// Whether the topic has become another since its partitions came here.
+/// Whether the topic was deleted and made again since its partitions were assigned.
 pub(super) fn is_noticed(consumer: &BaseConsumer<Context>, shared: &Shared) -> bool {
     let client = consumer.client().native_ptr();
     let Some(present) = ask(client, &shared.topic, SHORT_PATIENCE) else {
@@ -33,7 +33,7 @@ pub(super) fn is_noticed(consumer: &BaseConsumer<Context>, shared: &Shared) -> b
     };
     let is_other = match shared.topic_id() {
         Some(known) => present != known,
-        // It could not be asked for when the partitions came: the committed positions carry their topic's id.
+        // The id could not be read when the partitions were assigned. The committed positions have their topic's id.
         None => match is_committed_of_another(consumer, shared, present) {
             Ok(false) => {
                 shared.set_topic_id(present);
@@ -66,16 +66,16 @@ fn is_committed_of_another(
     Ok(ids.any(|of| of != present))
 }
 
-/// Where partitions that have come begin.
+/// The positions at which assigned partitions begin.
 #[derive(Debug, Default)]
 pub(super) struct Beginnings {
-    /// At their first records.
+    /// Partitions that begin at their first records.
     pub(super) anew: Vec<i32>,
-    /// Where the group's positions are, of the others that have any.
+    /// The group's positions in the other partitions, where it has any.
     pub(super) positions: Vec<Position>,
 }
 
-/// Before partitions are fetched from.
+/// Decides where partitions begin, before records are fetched.
 pub(super) fn resolve(
     consumer: &BaseConsumer<Context>,
     shared: &Shared,
@@ -86,7 +86,7 @@ pub(super) fn resolve(
     }
     let client = consumer.client().native_ptr();
     let present = ask(client, &shared.topic, PATIENCE);
-    // Partitions that were kept are those of the topic that this process knows, which the next check compares.
+    // Partitions that this member keeps are those of the topic that it knows. The next check compares them.
     let knows_for_kept = !shared.assignments().partitions().is_empty();
     let mut fault = String::new();
     for _ in 0..TRIES {
@@ -127,11 +127,11 @@ fn begin_anew(
         let is_known = matches!(element.offset(), Offset::Offset(_));
         match commit::topic_of(&committed, element.partition()) {
             Some(of) if is_known && of != present => {
-                // Until this is through, the records here belong to that topic, and the next check sees it.
+                // Until this is done, the records here belong to that topic, and the next check notices it.
                 shared.set_topic_id(of);
                 anew.push(element.partition());
             }
-            // Where a new group would begin is for groups that are new.
+            // The beginning of a new group does not apply here.
             None if !is_known && was_other => anew.push(element.partition()),
             _ => {}
         }

@@ -1,7 +1,7 @@
-//! The thread of the group's member: one for each pool and process, however many consumers it has.
+//! The thread of the group's member: one for each pool of each process, with any number of consumers.
 //!
-//! It polls the main queue all the while, so that the group counts us as alive whatever handlers do; partitions come and
-//! go in callbacks of that poll (`context.rs`). Each second it commits what is finished.
+//! It polls the main queue all the time, so the group considers the member alive whatever handlers do. Partitions are
+//! assigned and revoked in callbacks of that poll (`callbacks.rs`). Each second it commits the positions.
 
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
@@ -23,14 +23,14 @@ use super::{commit, made_again, resume, unpositioned};
 use crate::source::arena::Pieces;
 use crate::task::{caught_call, panic_point};
 
-/// The longest until a stop is noticed; everything else wakes the poll.
+/// The longest poll, after which a stop is noticed. Everything else wakes the poll.
 const POLL: Duration = Duration::from_millis(50);
-/// Time between two commits: after a crash at most what was finished within it runs twice, beside what was in flight.
+/// Time between two commits. After a crash, records that were finished within this time run twice, and those in flight.
 const COMMIT_INTERVAL: Duration = Duration::from_secs(1);
-/// Time between two checks whether the topic was deleted and made again: at most the records that the new topic got
-/// within it run twice.
+/// Time between two checks whether the topic was deleted and made again. Records that the new topic gets within this time
+/// may run twice.
 const TOPIC_INTERVAL: Duration = Duration::from_secs(5);
-/// Other threads, which ask for the lag, give the client back within this time.
+/// The longest that other threads use the client, for the lag.
 const RETURN_OF_CLIENT: Duration = Duration::from_secs(30);
 const RETURN_POLL_INTERVAL: Duration = Duration::from_millis(5);
 
@@ -45,7 +45,7 @@ pub(super) fn run(shared: &Arc<Shared>, config: &ClientConfig) {
             Ok(Ok(())) => continue,
             Ok(Err(why)) => why,
             Err(panic) => {
-                // Its client was closed on the way. The next one is assigned everything anew.
+                // Its client was closed on the way. The next client gets a new assignment.
                 let partitions = shared.assignments().partitions();
                 shared.remove(&partitions);
                 shared.rebalanced();
@@ -91,7 +91,7 @@ fn serve(
         match consumer.poll(POLL) {
             None => {}
             Some(Ok(message)) => {
-                // Its partition's queue should have it. It must not be lost, as the position would pass it.
+                // The queue of its partition should have it. It must not be lost, or the position would pass it.
                 log::debug!("queue `{}`: a record came by the main queue", shared.queue);
                 // SAFETY: it lives as long as `message`, and is no error.
                 let record = unsafe { Record::copy(message.ptr(), &mut Pieces::new()) };
@@ -105,7 +105,7 @@ fn serve(
                     None => code.to_string(),
                 });
             }
-            // The context got the error too.
+            // The callback for errors got it too.
             Some(Err(_)) => {}
         }
         panic_point("kafka member", &shared.topic);
@@ -145,7 +145,7 @@ fn serve(
     fault.map_or(Ok(()), Err)
 }
 
-/// What the positions here are worth.
+/// Whether the positions may be committed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Positions {
     Ours,
@@ -153,13 +153,13 @@ enum Positions {
     OfAnotherTopic,
 }
 
-/// Commits, and leaves the group at once: the others need not wait until the session is over.
+/// Commits, and leaves the group: the other members need not wait for the end of the session.
 fn end(shared: &Arc<Shared>, consumer: Arc<BaseConsumer<Context>>, positions: Positions) {
     let partitions = shared.assignments().partitions();
     shared.assignments().stop_feeding(&partitions);
     if positions == Positions::Ours {
         commit::now(&consumer, shared, |_| true);
-        // A member that is only made anew knows what was finished.
+        // A member that is only made anew still knows which records are finished.
         if shared.closing() {
             shared.log_untaken();
         }
@@ -169,7 +169,7 @@ fn end(shared: &Arc<Shared>, consumer: Arc<BaseConsumer<Context>>, positions: Po
         shared.assignments().forget_runs();
     }
     shared.rebalanced();
-    // The last owner closes the client, which may take its time: that must be this thread.
+    // The last owner closes the client, which may take long: that must be this thread.
     let deadline = Instant::now() + RETURN_OF_CLIENT;
     while Arc::strong_count(&consumer) > 1 && Instant::now() < deadline {
         std::thread::sleep(RETURN_POLL_INTERVAL);

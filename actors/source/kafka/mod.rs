@@ -1,12 +1,12 @@
 //! A topic of Kafka, read as a member of a consumer group.
 //!
-//! At least once: a position is committed only when every record before it that came here is finished
-//! (`partition/mod.rs`), each second, when a partition goes to others, and at the end. What was in flight when the
-//! process ended runs again. The committed position is all there is: nothing is kept elsewhere but attempts of records
-//! that failed or ended a process.
+//! At least once: a position is committed only when every polled record before it is finished (`partition/mod.rs`). It is
+//! committed each second, when a partition goes to another member, and at the end. Records that were in flight when the
+//! process ended run again. Nothing but the committed position is kept, except for the attempts of records that failed or
+//! ended a process.
 //!
-//! One member of the group for each pool and process (`member.rs`), whose partitions are given to its consumers in turn
-//! (`assignments.rs`): the group does not notice how many consumers there are.
+//! Each pool of each process has one member of the group (`member.rs`), whose partitions its consumers take in turn
+//! (`assignments.rs`): the group does not notice the number of consumers.
 
 mod assignments;
 mod callbacks;
@@ -68,7 +68,7 @@ use crate::store::rows::{EntryName, NewDeadLetter};
 use crate::store::write::InsertDeadLetters;
 use crate::task::{panic_point, restart_on_panic};
 
-/// Which topic is read, and by which group.
+/// The topic, and the group that reads it.
 #[derive(Debug, Clone)]
 pub(crate) struct Subscription {
     pub(crate) entry: EntryName,
@@ -81,7 +81,7 @@ pub(crate) struct Subscription {
 }
 
 impl Subscription {
-    /// What slots and counted deaths call it. A topic has no `/`, a cluster's name no two of the same.
+    /// Its name in slots and recorded crashes. It is unambiguous, as a topic has no `/` and cluster names are unique.
     pub(crate) fn slot_name(&self) -> QueueName {
         let text = format!("{}/{}/{}", self.topic, self.cluster, self.group);
         QueueName::new(Kind::Kafka, &text)
@@ -97,7 +97,7 @@ pub(crate) struct KafkaSource {
 }
 
 impl KafkaSource {
-    /// Opens no connection yet.
+    /// Makes a source that has no connection yet.
     ///
     /// # Errors
     ///
@@ -153,7 +153,8 @@ impl KafkaSource {
             handed,
         } = batch;
         let shared = &self.shared;
-        // Names of this batch's own: a count that all threads raise and lower would be handed to and fro between them.
+        // Unshared clones of the names for this batch: a count that all threads raise and lower would move to and fro between
+        // their caches.
         let (queue, topic): (Arc<str>, Arc<str>) = ((*shared.queue).into(), (*shared.topic).into());
         let (of, mut digits) = (format!("{partition}/"), itoa::Buffer::new());
         let delivery = move |handed: partition::Handed| {
@@ -189,9 +190,9 @@ impl KafkaSource {
         Box::new(handed.into_iter().map(delivery))
     }
 
-    /// What others have now is theirs to give up: its attempt has failed, and no more. If its partition comes back
-    /// before its end is noted, nothing is taken for a dead letter that there is not: it has no attempt left, and comes
-    /// here again.
+    /// The dead letters of these ends. A record whose partition has gone gets none: its attempt has failed, and its present
+    /// owner decides. If the partition comes back before the end is noted, the record has no attempt left, and becomes a
+    /// dead letter then.
     fn dead_letters(&self, ends: &mut [Settled]) -> Vec<NewDeadLetter> {
         let assignments = self.shared.assignments();
         let mut dead_letters = Vec::new();
@@ -253,7 +254,7 @@ impl Source for KafkaSource {
                     let (mut assignments, now) = (self.shared.assignments(), Instant::now());
                     let claimed = assignments.claim(who, max, now);
                     match claimed {
-                        // There may be more for others.
+                        // There may be records for other consumers.
                         Some(_) => assignments.wake(now),
                         None => assignments.wait(who, Arc::clone(&wake)),
                     }
@@ -297,7 +298,8 @@ impl Source for KafkaSource {
 
     fn settle(&self, mut ends: Vec<Settled>) -> BoxFuture<'_, Result<Vec<Settled>, SourceError>> {
         async move {
-            // Durable before the position may pass them. A crash in between makes the dead letter twice.
+            // The dead letters are durable before the position may pass their records. A crash in between makes a dead letter
+            // twice.
             let dead_letters = self.dead_letters(&mut ends);
             if !dead_letters.is_empty() {
                 let insert = InsertDeadLetters { dead_letters };
@@ -330,8 +332,8 @@ impl Source for KafkaSource {
                 let client = shared.wait_for_client().ok_or(SourceError::NotYet)?;
                 Ok(lag::lag(&client, shared)?)
             };
-            // librdkafka's questions block their thread, for half a minute where a broker hangs. It is none of the
-            // runtime's: the end of the process waits for those.
+            // librdkafka's queries block their thread, for half a minute where a broker hangs. So they have a thread of their
+            // own: the end of the process would wait for one of the runtime.
             let (reply, answer) = oneshot::channel();
             let thread = std::thread::Builder::new().name("kafka-lag".to_owned());
             let asked = thread.spawn(move || {
@@ -363,7 +365,7 @@ impl Source for KafkaSource {
     }
 }
 
-/// The turn of a fetch that waits. When it is dropped and had been woken, another may poll.
+/// A waiting fetch. If it was woken and is dropped, another consumer is woken.
 struct Turn<'a> {
     shared: &'a Shared,
     wake: Arc<Notify>,

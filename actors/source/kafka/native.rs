@@ -1,11 +1,11 @@
-//! What of librdkafka's is ours to give back.
+//! Objects of librdkafka that we have to destroy.
 
 use std::ptr::NonNull;
 
 pub(super) struct Owned<T>(NonNull<T>, unsafe extern "C" fn(*mut T));
 
 impl<T> Owned<T> {
-    /// None: librdkafka gave nothing. `destroy` is librdkafka's own way to give this kind back.
+    /// None: librdkafka returned no object. `destroy`: librdkafka's function for objects of this kind.
     pub(super) fn new(pointer: *mut T, destroy: unsafe extern "C" fn(*mut T)) -> Option<Self> {
         Some(Self(NonNull::new(pointer)?, destroy))
     }
@@ -17,7 +17,7 @@ impl<T> Owned<T> {
 
 impl<T> Drop for Owned<T> {
     fn drop(&mut self) {
-        // SAFETY: it was given to us once, with this as the way to give it back.
+        // SAFETY: we own the object, and this is librdkafka's function that destroys it.
         unsafe { (self.1)(self.0.as_ptr()) };
     }
 }

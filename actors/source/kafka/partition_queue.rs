@@ -22,20 +22,20 @@ use super::drain::{Polled, RecordQueue};
 use super::record::Record;
 use crate::source::arena::Pieces;
 
-/// Split off the client's main queue, and read by librdkafka's own functions: rdkafka's way reads the clock once more
-/// for each record, and keeps its event in memory of its own.
+/// The queue is split off the client's main queue, and read by librdkafka's own functions: those of rdkafka read the clock
+/// once more for each record, and allocate each event.
 pub(super) struct RdkafkaRecordQueue {
     native: NativeQueue,
     /// Holds the callback.
     _split: PartitionQueue<Context>,
     consumer: Arc<BaseConsumer<Context>>,
     filled: Arc<AtomicBool>,
-    /// Of payloads and keys.
+    /// The memory of payloads and keys.
     pieces: Pieces,
     /// The last event was the error that the partition may not be read.
     unreadable: bool,
     partition: i32,
-    /// Something came of it.
+    /// A record or an end has come.
     came: bool,
 }
 
@@ -52,7 +52,7 @@ impl Drop for NativeQueue {
     }
 }
 
-/// What the queue holds: a record or an error.
+/// An element of the queue: a record or an error.
 struct Event(NonNull<rd_kafka_event_t>);
 
 impl Drop for Event {
@@ -77,7 +77,7 @@ impl RdkafkaRecordQueue {
             rd_kafka_queue_get_partition(client, topic.as_ptr(), partition)
         };
         let native = NativeQueue(NonNull::new(native)?);
-        // Something may have come before the callback was set.
+        // A record may have come before the callback was set.
         let filled = Arc::new(AtomicBool::new(true));
         let flag = Arc::clone(&filled);
         // Called by a thread of librdkafka that holds the queue's lock: it must not wait for the assignments, whose holder may
@@ -98,12 +98,12 @@ impl RdkafkaRecordQueue {
         })
     }
 
-    /// Takes the next one, a record or not. Answers whether there was one.
+    /// Takes the next event, a record or an error. Returns whether there was one.
     ///
-    /// One at a time. librdkafka's ways to take many are no good for this: the one with a callback gets the ends of
-    /// transactions that were fetched before a rebalance, and goes on behind them, though the records before them are
-    /// never delivered; the other takes the end of a partition for a record, and goes on one record too far. Its way to
-    /// take one without an event hides some errors.
+    /// One at a time, as librdkafka's functions for many records lose some. The one with a callback gets marks of
+    /// transactions that were fetched before a rebalance, and goes on behind them, although the records before them are
+    /// never delivered. The other one counts the end of a partition as a record, and goes on one record too far. The
+    /// function for one record without an event hides some errors.
     fn take(&mut self, polled: &mut Polled) -> bool {
         // SAFETY: the queue lives as long as this, and does not outlive its client.
         let event = unsafe { rd_kafka_queue_poll(self.native.0.as_ptr(), 0) };
@@ -131,7 +131,7 @@ impl RdkafkaRecordQueue {
         self.note_came();
     }
 
-    /// It does not stand any more, if it did.
+    /// The partition has a position in its log.
     fn note_came(&mut self) {
         if !std::mem::replace(&mut self.came, true) {
             let shared = &self.consumer.context().shared;
@@ -139,7 +139,7 @@ impl RdkafkaRecordQueue {
         }
     }
 
-    /// librdkafka reports it once, behind the records that had come before.
+    /// The partition may not be read. librdkafka reports that once, behind the records that had come before.
     fn set_unreadable(&mut self, unreadable: bool) {
         if std::mem::replace(&mut self.unreadable, unreadable) != unreadable {
             let health = &self.consumer.context().shared.health;
@@ -150,7 +150,7 @@ impl RdkafkaRecordQueue {
         }
     }
 
-    /// The end of the partition, or what keeps records from coming.
+    /// The end of the partition, or the reason why no records come.
     fn error(&mut self, event: &Event, polled: &mut Polled) {
         // SAFETY: it lives, and the text as long as it does.
         let (code, reason) = unsafe {
@@ -161,7 +161,7 @@ impl RdkafkaRecordQueue {
             )
         };
         if code == rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__PARTITION_EOF {
-            // SAFETY: it lives; what is answered is ours to give back.
+            // SAFETY: it lives; the returned object is ours to destroy.
             let offset = unsafe {
                 let place = rd_kafka_event_topic_partition(event.0.as_ptr());
                 let offset = place.as_ref().map_or(0, |place| place.offset);
@@ -210,7 +210,7 @@ impl RdkafkaRecordQueue {
             if self.take(into) {
                 continue;
             }
-            // Once more after the flag is down: what came in between has raised it in vain.
+            // Once more after the flag is cleared: a record that came in between has set it too early.
             self.filled.store(false, Ordering::Release);
             if !self.take(into) {
                 return;

@@ -17,17 +17,17 @@ use crate::source::arena::Pieces;
 #[derive(Debug, Clone)]
 pub(super) struct Record {
     pub(super) offset: i64,
-    /// Of the leader that wrote it; none: its format has none.
+    /// The epoch of the leader that wrote it. None: the record's format has no epochs.
     pub(super) epoch: Option<i32>,
     pub(super) payload: Bytes,
     pub(super) key: Option<Bytes>,
     pub(super) headers: Vec<(String, Bytes)>,
-    /// As the producer or the broker stamped it, unix milliseconds.
+    /// The timestamp of the producer or the broker, unix milliseconds.
     pub(super) timestamp_ms: Option<i64>,
 }
 
 impl Record {
-    /// Of payload, key and headers.
+    /// The bytes of payload, key and headers.
     pub(super) fn bytes(&self) -> usize {
         let headers = self.headers.iter();
         let headers: usize = headers.map(|(name, value)| name.len() + value.len()).sum();
@@ -35,8 +35,8 @@ impl Record {
     }
 }
 
-/// A record among those that were polled with it, which lie where they were put: each is asked for twice, by the
-/// partition and by the consumer that runs it, and goes with the last of them.
+/// A record of one poll. The records of a poll share one allocation, which is freed with the last of them: both the
+/// partition and the consumer that runs a record keep it.
 #[derive(Debug, Clone)]
 pub(super) struct Kept {
     pub(super) offset: i64,
@@ -46,7 +46,7 @@ pub(super) struct Kept {
 
 impl Kept {
     pub(super) fn all(mut polled: Vec<Record>) -> impl Iterator<Item = Self> {
-        // A few may run for long.
+        // Some records may be kept for long.
         polled.shrink_to_fit();
         let polled = Arc::new(polled);
         (0..polled.len()).map(move |index| Self {

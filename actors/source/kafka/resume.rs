@@ -1,10 +1,10 @@
-//! Where partitions go on when they come: at the group's positions, once the brokers have confirmed that their logs
-//! still have the records before those.
+//! Assigned partitions go on at the group's positions, once the brokers have confirmed that their logs still have the
+//! records before those positions.
 //!
-//! librdkafka asks for that when it sees a leader change, and when it seeks; not when it begins at a committed
-//! position. A log that was cut while no member read it would be read on at an offset at which other records are, or
-//! none. So each partition is sought to its position before anything is given out of it: with the epoch that was
-//! committed beside the offset. Where the log was cut librdkafka goes back to the cut, and `partition/cut.rs` notices.
+//! librdkafka requests that confirmation after a change of the leader, and when it seeks, but not when it begins at a
+//! committed position. Where a log was cut while no member read it, it would go on at an offset that has another record,
+//! or none. So each partition is sought to its position, with the epoch that was committed beside it, before a record of
+//! it is given out. Where the log was cut, librdkafka goes back to the cut, and `partition/cut.rs` notices it.
 
 use std::time::{Duration, Instant};
 
@@ -21,12 +21,12 @@ use super::callbacks::Context;
 use super::commit;
 use super::shared::Shared;
 
-/// librdkafka begins to fetch within milliseconds, and seeks after that.
+/// The time for librdkafka to begin to fetch, which it needs before it seeks. It takes milliseconds.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Between two tries.
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// The elements of a list, for what rdkafka has no way to.
+/// The elements of a list, for fields that rdkafka does not wrap.
 fn elements(list: &TopicPartitionList) -> impl Iterator<Item = *mut rd_kafka_topic_partition_t> {
     // SAFETY: the list lives, and has `cnt` elements.
     let (first, count) = unsafe { ((*list.ptr()).elems, (*list.ptr()).cnt) };
@@ -49,8 +49,7 @@ pub(super) fn set_epochs(list: &TopicPartitionList, positions: &[Position]) {
     }
 }
 
-/// Before librdkafka is given the partitions: they begin at these positions, and those without one where librdkafka finds
-/// that they should.
+/// Sets the positions of partitions before librdkafka is given them. Where a partition has none, librdkafka decides.
 pub(super) fn begin_at(list: &TopicPartitionList, positions: &[Position]) {
     for element in elements(list) {
         // SAFETY: as above.
@@ -64,8 +63,8 @@ pub(super) fn begin_at(list: &TopicPartitionList, positions: &[Position]) {
     set_epochs(list, positions);
 }
 
-/// After that: has the brokers asked whether the logs have what comes before the positions. What was fetched until then is
-/// dropped by librdkafka. Answers those for which it could not be done.
+/// Seeks to the positions, after that: librdkafka asks the brokers whether the logs have the records before them, and drops
+/// the records that it has fetched by then. Returns the positions for which that failed.
 pub(super) fn validate(
     consumer: &BaseConsumer<Context>,
     shared: &Shared,
@@ -89,7 +88,7 @@ pub(super) fn validate(
     left
 }
 
-/// Answers those that librdkafka has not begun to fetch.
+/// Returns the positions of partitions that librdkafka has not begun to fetch.
 fn seek(
     consumer: &BaseConsumer<Context>,
     shared: &Shared,
@@ -108,7 +107,7 @@ fn seek(
     Ok(not_yet)
 }
 
-/// The group's positions of these partitions, and for each the topic that it is of.
+/// The group's positions in these partitions, each with the id of its topic.
 pub(super) fn committed<C: ConsumerContext>(
     consumer: &BaseConsumer<C>,
     shared: &Shared,
@@ -126,7 +125,7 @@ pub(super) fn committed<C: ConsumerContext>(
     Ok(committed)
 }
 
-/// Those that there are.
+/// The positions that there are.
 pub(super) fn positions(committed: &TopicPartitionList) -> Vec<Position> {
     let position = |element: *mut rd_kafka_topic_partition_t| {
         // SAFETY: it lives as long as its list.

@@ -1,4 +1,4 @@
-//! What the member's thread and the consumers share.
+//! The state that the member's thread and the consumers share.
 
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Weak};
@@ -24,7 +24,7 @@ use crate::outage::Outage;
 use crate::poison::QueueName;
 use crate::source::{Limit, Settled};
 
-/// A client is made in milliseconds, or not at all.
+/// The time for making a client, which takes milliseconds where it succeeds.
 const PATIENCE: Duration = Duration::from_secs(5);
 const POLL_INTERVAL: Duration = Duration::from_millis(5);
 
@@ -33,35 +33,35 @@ pub(super) struct Shared {
     pub(super) queue: Arc<str>,
     pub(super) topic: Arc<str>,
     pub(super) group: Arc<str>,
-    /// What slots and counted deaths call this source.
+    /// Its name in slots and recorded crashes.
     pub(super) name: QueueName,
     pub(super) start: Start,
     pub(super) db: Db,
-    /// A runtime that runs no business code.
+    /// A runtime without business code.
     pub(super) home: Handle,
     pub(super) health: Health,
     assignments: Mutex<Assignments<RdkafkaRecordQueue>>,
     pub(super) open: Arc<OpenLeases>,
-    /// Notified whenever leases are over.
+    /// Notified when leases end.
     settled: Condvar,
-    /// Notified when a partition's queue is filled, and when something comes to be due.
+    /// Notified when a partition's queue is filled, and when a record is due.
     pub(super) news: Arc<Notify>,
     pub(super) limit: watch::Sender<Limit>,
-    /// The member's client, for questions; the member's thread owns it.
+    /// The member's client, for queries. The member's thread owns it.
     pub(super) client: Mutex<Weak<BaseConsumer<Context>>>,
     closing: AtomicBool,
     /// Whether the member has ended.
     pub(super) ended: watch::Sender<bool>,
-    /// That its partitions here are of, as far as that is known.
+    /// The id of the topic that the assigned partitions are of, where it is known.
     topic_id: Mutex<Option<TopicId>>,
-    /// The same, for the identities of records; 0: not known.
+    /// The same id, for the identities of records. 0: not known.
     topic_fence: AtomicI64,
     pub(super) unpositioned: Unpositioned,
-    /// Where its partitions begin could not be settled: the member has to join anew.
+    /// The beginnings of its partitions could not be decided: the member has to join anew.
     unsettled: AtomicBool,
-    /// How many orders to forget deaths the database has not answered.
+    /// Deletions of counts that the database has not answered.
     forgetting: watch::Sender<usize>,
-    /// Of the database, as far as failed attempts are noted there.
+    /// The outage of the database for writes of failed attempts.
     noting: Mutex<Outage>,
 }
 
@@ -108,19 +108,19 @@ impl Shared {
         }
     }
 
-    /// Never held while waiting for anything.
+    /// The guard is never held during a wait.
     pub(super) fn assignments(&self) -> MutexGuard<'_, Assignments<RdkafkaRecordQueue>> {
         self.assignments.lock()
     }
 
-    /// Whoever changed the assignments sees to it that nothing on it comes to be due unnoticed.
+    /// Wakes the timer after a change of the assignments, where a record is due before it would wake.
     pub(super) fn ring_in_time(&self, assignments: &Assignments<RdkafkaRecordQueue>, now: Instant) {
         if assignments.rings_too_late(now) {
             self.news.notify_one();
         }
     }
 
-    /// Ends of deliveries.
+    /// Notes ends of deliveries.
     pub(super) fn settle(&self, ends: &[Settled]) {
         let (mut assignments, now) = (self.assignments(), Instant::now());
         let over = assignments.settle(ends, now);
@@ -131,7 +131,7 @@ impl Shared {
         }
     }
 
-    /// Notes what was polled, and answers what of it is given out.
+    /// Enters the polled records, and returns those that are given out.
     pub(super) fn fill(
         self: &Arc<Self>,
         claimed: (i32, Claim<RdkafkaRecordQueue>),
@@ -157,27 +157,27 @@ impl Shared {
         batch
     }
 
-    /// These partitions go. Answers how many of their records run on.
+    /// Removes partitions. Returns how many of their records go on running.
     pub(super) fn remove(&self, partitions: &[i32]) -> usize {
         let mut assignments = self.assignments();
         assignments.stop_feeding(partitions);
-        // Nothing more is polled from them, and a poll under way is about to be done.
+        // No poll of them begins any more, and one under way is about to end.
         while assignments.is_borrowed(partitions) {
             self.settled.wait(&mut assignments);
         }
         let (partition_queues, running) = assignments.remove(partitions, Instant::now());
         drop(assignments);
-        // Without the assignments: it may take its time.
+        // Dropped without the lock of the assignments, as it may take long.
         drop(partition_queues);
         running
     }
 
-    /// Leases are over.
+    /// Notifies that leases have ended.
     pub(super) fn notify_settled(&self) {
         self.settled.notify_all();
     }
 
-    /// Waits until consumers have nothing of these partitions, or it is too late.
+    /// Waits until consumers have no record of these partitions, or the deadline has come.
     pub(super) fn wait_until_settled(&self, partitions: &[i32], deadline: Instant) {
         let mut assignments = self.assignments();
         while assignments.out_count(partitions) > 0 {
@@ -195,14 +195,14 @@ impl Shared {
         self.health.stands();
     }
 
-    /// Those that stand are these at most.
+    /// Keeps among the unpositioned partitions only those for which `of` holds.
     pub(super) fn stand_at_most(&self, of: impl Fn(i32) -> bool) {
         if self.unpositioned.retain(of) {
             self.health.none_stands();
         }
     }
 
-    /// Other partitions are here than before: the pool is sized by their number.
+    /// The assignment has changed: the pool is sized by the number of partitions.
     pub(super) fn rebalanced(&self) {
         let partitions = self.assignments().partitions();
         let useful = u32::try_from(partitions.len()).unwrap_or(u32::MAX);
@@ -232,7 +232,7 @@ impl Shared {
         });
     }
 
-    /// For the end of the member, which waits for the brokers no longer: logs how many positions they have not taken.
+    /// Logs how many positions the brokers have not taken, at the end of a member that does not wait for them any longer.
     pub(super) fn log_untaken(&self) {
         let positions = self.assignments().uncommitted().len();
         if positions > 0 {
@@ -247,7 +247,7 @@ impl Shared {
         self.client.lock().upgrade()
     }
 
-    /// The first check of the lag comes before there is one.
+    /// The client. Waits for it, as the first check of the lag may come before it is made.
     pub(super) fn wait_for_client(&self) -> Option<Arc<BaseConsumer<Context>>> {
         let deadline = Instant::now() + PATIENCE;
         loop {
@@ -282,26 +282,26 @@ impl Shared {
         self.unsettled.store(true, Ordering::Release);
     }
 
-    /// Whether it has to; no more after that.
+    /// Whether the member has to join anew. Returns true once.
     pub(super) fn take_unsettled(&self) -> bool {
         self.unsettled.swap(false, Ordering::AcqRel)
     }
 
-    /// Not held while waiting for anything.
+    /// The guard is not held during a wait.
     pub(super) fn noting(&self) -> MutexGuard<'_, Outage> {
         self.noting.lock()
     }
 
-    /// The database is forgetting deaths, until the answer is dropped.
+    /// The database is deleting counts until the returned value is dropped.
     pub(super) fn forgetting(self: &Arc<Self>) -> Forgetting {
         self.forgetting.send_modify(|orders| *orders += 1);
         Forgetting(Arc::clone(self))
     }
 
-    /// Waits until the member has ended and all that follows from that is written to the database.
+    /// Waits until the member has ended and all its writes to the database are done.
     pub(super) async fn until_ended(&self) {
         let (mut ended, mut forgetting) = (self.ended.subscribe(), self.forgetting.subscribe());
-        // Neither sender goes before this does.
+        // Neither sender is dropped before `self`.
         let _ = ended.wait_for(|ended| *ended).await;
         let _ = forgetting.wait_for(|orders| *orders == 0).await;
     }

@@ -1,13 +1,14 @@
 //! `"auto.offset.reset": "latest"`: where a new group begins.
 //!
-//! A group that has no position in any partition is new: the present end of *each* partition is committed, those of other
-//! members too, which then find that the group is not new any more. So a partition without a position in a group that
-//! has others was added later, and begins at its first record: those that came before it was noticed are not skipped.
+//! A group that has no position in any partition is new. Then the present end of *each* partition is committed, also of
+//! partitions of other members, which then find that the group is not new any more. So a partition without a position, in
+//! a group that has others, was added later. It begins at its first record: no record that came before it was noticed is
+//! skipped.
 //!
-//! One member does so, the one that has the first partition; the others wait until it has. If each might, the slower
-//! one's ends would come after the positions of the faster one, and stand above records that this one has not finished:
-//! the next owner of the partition would skip them. A member that had the first partition in an earlier generation of
-//! the group and comes late is refused by the coordinator.
+//! Only the member with the first partition commits the ends, and the others wait for it. If each member did, the ends of
+//! a slower one would be committed over the positions of a faster one, above records that are not finished, and the next
+//! owner of the partition would skip them. The coordinator refuses a late commit of a member that had the first partition
+//! in an earlier generation of the group.
 
 use std::time::{Duration, Instant};
 
@@ -22,24 +23,24 @@ use super::commit;
 use super::lag::{ends, partitions};
 use super::shared::Shared;
 
-/// For one question to the brokers.
+/// The time for one query to the brokers.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// How long the member with the first partition may take to commit where a new group begins. After this time it is
-/// taken for a member of another program.
+/// The time for the member with the first partition to commit the ends. After it that member is considered one of another
+/// program.
 const FIRST_MEMBER: Duration = Duration::from_secs(30);
-/// Then the group shares out its partitions anew.
+/// The longest that the beginnings are tried for. Then the member joins the group anew.
 const LONGEST: Duration = Duration::from_secs(120);
-/// Between two tries.
+/// Pause between two attempts.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// Before the partitions are fetched from. Until it is known where they begin nothing can be done with them: at their
-/// first record would be wrong for good. Answers whether it is; otherwise the group has to share them out anew.
+/// Decides where partitions begin, before records are fetched: a wrong beginning could not be corrected later. Returns
+/// whether it is decided; otherwise the member has to join the group anew.
 pub(super) fn resolve(consumer: &BaseConsumer<Context>, shared: &Shared, assigned: &[i32]) -> bool {
     if shared.start == Start::Earliest || assigned.is_empty() {
         return true;
     }
     let (begun, mut was_new) = (Instant::now(), false);
-    // Not longer: while this thread is here, the group is not polled.
+    // Bounded, as this thread does not poll for the group meanwhile.
     while !shared.closing() && begun.elapsed() < LONGEST {
         let first_is_silent = begun.elapsed() >= FIRST_MEMBER;
         match begin_at_the_end(consumer, shared, assigned, first_is_silent, &mut was_new) {
@@ -79,13 +80,13 @@ enum Begins {
     FirstMemberSays,
 }
 
-/// In a new group: of which partitions this member commits the ends.
+/// The partitions whose ends this member commits in a new group.
 fn its_ends<'a>(all: &'a [i32], assigned: &'a [i32], first_is_silent: bool) -> Option<&'a [i32]> {
     let first = all.iter().min()?;
     if assigned.contains(first) {
         return Some(all);
     }
-    // It is a member of another program, which does as it likes. Nobody but us commits those that are ours.
+    // The first partition has a member of another program. Only this member commits the ends of its own partitions.
     first_is_silent.then_some(assigned)
 }
 
@@ -117,8 +118,8 @@ fn begin_at_the_end(
             None => return Ok(Begins::FirstMemberSays),
         }
     } else if *was_new {
-        // The group was new when these partitions came. Another member has committed where its own begin, and only this
-        // member commits it for these.
+        // The group was new when these partitions came. Another member has committed its own ends, and only this member
+        // commits those of these partitions.
         unknown.retain(|partition| assigned.contains(partition));
         unknown
     } else {

@@ -1,10 +1,10 @@
-//! Runs that go on though their partition has gone: a rebalance waits for handlers only for a while, and a session that
-//! is over takes all at once. Pure.
+//! Runs that go on although their partition has gone: a rebalance waits only five seconds for handlers, and the end of a
+//! session takes all partitions at once. Pure.
 //!
-//! When the partition comes back, a record of which a run goes on is not started again: it waits in its place for that
-//! run's end, which counts as if the partition had never gone. So does an end that came before, and what was finished
-//! and could not be committed any more. Where others have moved the position past the record meanwhile, it does not
-//! come here again, and the end means nothing.
+//! When the partition comes back, the record of such a run is not started again. It waits at its place for that run's
+//! end, which counts as if the partition had never gone. An end that came earlier counts too, and so do records that were
+//! finished and could not be committed. Where another member has moved the position past the record meanwhile, the record
+//! does not come again, and the end changes nothing.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -14,15 +14,15 @@ use super::epochs::{Epochs, are_same};
 use super::record::{Kept, Record};
 use crate::job::Disposition;
 
-/// How long an end is known while its partition is with others: they have run the record by then.
+/// The time for which an end is kept while another member has the partition: that member has run the record by then.
 const REMEMBERED: Duration = Duration::from_secs(3600);
 
-/// Of one partition.
+/// The runs of one partition that outlived its assignment.
 #[derive(Debug, Default)]
 pub(super) struct Survivors {
     /// By offset.
     runs: BTreeMap<i64, Survivor>,
-    /// All of these offsets were finished here, and not yet committed when the partition went.
+    /// Offsets that were finished, and not yet committed when the partition went.
     finished: Option<Finished>,
 }
 
@@ -35,23 +35,23 @@ struct Finished {
 
 #[derive(Debug)]
 pub(super) struct Survivor {
-    /// Under which it was given out.
+    /// The lease under which the record was given out.
     lease: u64,
     record: Kept,
-    /// The one that is under way, or that ended.
+    /// The number of the attempt that is under way, or has ended.
     attempt: u32,
     ended: Option<(Disposition, Instant)>,
 }
 
-/// What is known of a record that comes.
+/// What is known of a polled record.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Known {
     Nothing,
-    /// A run goes on, its attempt this one.
+    /// A run of this attempt goes on.
     Runs(u32),
     /// It ran here to its end.
     Finished,
-    /// The run here failed; the next attempt is this one, and not before then.
+    /// The run here failed. With the next attempt, and the time before which it does not run.
     Failed {
         next: u32,
         due: Option<Instant>,
@@ -63,11 +63,11 @@ impl Survivors {
         self.runs.is_empty() && self.finished.is_none()
     }
 
-    /// Its partition goes while it is out.
+    /// Adds a record that is out while its partition goes.
     pub(super) fn add(&mut self, lease: u64, record: &Kept, attempt: u32) {
         let survivor = Survivor {
             lease,
-            // Those that it was polled with go.
+            // The other records of its poll are freed.
             record: record.unshared_clone(),
             attempt,
             ended: None,
@@ -75,7 +75,7 @@ impl Survivors {
         self.runs.insert(record.offset, survivor);
     }
 
-    /// Its partition goes, and the brokers do not know that these are finished.
+    /// Adds offsets that are finished while their partition goes, and that the brokers do not know as finished.
     pub(super) fn finished(&mut self, offsets: Range<i64>, epochs: &Epochs, now: Instant) {
         if offsets.is_empty() {
             return;
@@ -95,7 +95,7 @@ impl Survivors {
         });
     }
 
-    /// Whether a record was finished that had this one's offset, and was another.
+    /// Whether another record with the same offset was finished.
     pub(super) fn finished_another(&self, record: &Record) -> bool {
         self.finished.as_ref().is_some_and(|finished| {
             let epoch = finished.epochs.of(record.offset);
@@ -103,7 +103,7 @@ impl Survivors {
         })
     }
 
-    /// Behind the last one that was finished.
+    /// The offset behind the last finished one.
     pub(super) fn finished_to(&self) -> Option<i64> {
         self.finished.as_ref().map(|finished| finished.offsets.end)
     }
@@ -124,7 +124,7 @@ impl Survivors {
             .map(|survivor| survivor.attempt)
     }
 
-    /// A record comes with its partition. What is asked is forgotten, unless the run goes on.
+    /// Returns what is known of a polled record, and forgets it unless the run goes on.
     pub(super) fn meet(&mut self, record: &Record) -> Known {
         let mut finished = self.finished.iter();
         if finished.any(|finished| finished.offsets.contains(&record.offset)) {
@@ -148,7 +148,7 @@ impl Survivors {
                 next,
                 due: at.checked_add(*after),
             },
-            // There was no record to make a dead letter of. It has no attempt left, and becomes one without a run.
+            // Without the record there was no dead letter. It has no attempt left, and becomes a dead letter without a run.
             Disposition::DeadLetter { .. } => Known::Failed { next, due: None },
             Disposition::Release => Known::Nothing,
         };
@@ -156,7 +156,7 @@ impl Survivors {
         known
     }
 
-    /// Its end has come, and the record is not here. Answers whether it was one of these.
+    /// Notes the end of a run whose record is not here. Returns whether the run was known.
     pub(super) fn end(
         &mut self,
         lease: u64,
@@ -175,12 +175,12 @@ impl Survivors {
         true
     }
 
-    /// It is settled, or will not come here any more.
+    /// Forgets the run at this offset: it is settled, or its record will not come again.
     pub(super) fn forget(&mut self, offset: i64) {
         self.runs.remove(&offset);
     }
 
-    /// Those of which an end is known and that are before this position do not come again.
+    /// Forgets ended runs before this position, as their records do not come again.
     pub(super) fn passed(&mut self, position: i64) {
         let passed = |offset: &i64, one: &mut Survivor| *offset < position && one.ended.is_some();
         self.runs.extract_if(.., passed).for_each(drop);
@@ -188,7 +188,7 @@ impl Survivors {
             .take_if(|finished| finished.offsets.end <= position);
     }
 
-    /// Those that ended long ago are forgotten.
+    /// Forgets runs that ended longer ago than [`REMEMBERED`].
     pub(super) fn expire(&mut self, now: Instant) {
         let is_old = |at: Instant| now.saturating_duration_since(at) >= REMEMBERED;
         self.runs.retain(|_, survivor| {
@@ -198,14 +198,14 @@ impl Survivors {
         self.finished.take_if(|finished| is_old(finished.at));
     }
 
-    /// Runs that go on.
+    /// The number of runs that go on.
     pub(super) fn running(&self) -> usize {
         let survivors = self.runs.values();
         survivors.filter(|one| one.ended.is_none()).count()
     }
 }
 
-/// An offset alone does not show it: a topic that was made again begins anew.
+/// Whether two records are the same. An equal offset is not enough, as a topic that was made again has other records.
 fn is_same(one: &Record, other: &Record) -> bool {
     are_same(one.epoch, other.epoch)
         && (one.timestamp_ms, &one.key, &one.payload)

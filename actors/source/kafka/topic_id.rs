@@ -1,8 +1,9 @@
-//! Which topic a position belongs to. One that is deleted and made again has the same name, and other records.
+//! The id of the topic that a position belongs to. A topic that is deleted and made again has the same name and other
+//! records.
 //!
-//! Brokers give each topic an id, since Kafka 2.8. librdkafka sees that it has become another, and goes on at the offset
-//! where it was: the records before it are skipped. So we ask for the id, and write it beside each position that we
-//! commit, where Kafka keeps a text of the client's. (Leader epochs do not show it: those of both topics begin at 0.)
+//! Since Kafka 2.8 brokers give each topic an id. librdkafka notices that the id has changed, but goes on at its old offset
+//! and skips the records before it. So we read the id, and write it beside each position that we commit, where Kafka keeps
+//! a text of the client. (Leader epochs do not show the change: those of both topics begin at 0.)
 
 use std::ffi::CString;
 use std::fmt;
@@ -20,7 +21,7 @@ use super::native::Owned;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct TopicId(u128);
 
-/// Before the id, in what is committed beside a position.
+/// The prefix of the id in the text that is committed beside a position.
 const MARK: &str = "topic-id:";
 
 impl fmt::Display for TopicId {
@@ -30,12 +31,12 @@ impl fmt::Display for TopicId {
 }
 
 impl TopicId {
-    /// What is committed beside a position.
+    /// The text that is committed beside a position.
     pub(super) fn metadata(self) -> String {
         format!("{MARK}{self}")
     }
 
-    /// For the identities of its records, which have room for a number: never 0.
+    /// A number for the identities of the topic's records. Never 0.
     pub(super) fn fence(self) -> i64 {
         // Halves of a random number.
         #[expect(clippy::cast_possible_truncation, reason = "both halves are used")]

@@ -1,11 +1,11 @@
-//! `"auto.offset.reset": "error"`: partitions of which the group has no position, or one that is not in the log.
+//! `"auto.offset.reset": "error"`: partitions in which the group has no position, or one that is not in the log.
 //!
-//! librdkafka reports such a partition once, and does not fetch from it again. Its position is polled every 5 s: once
-//! the group's position is in the log, the member is made anew, and begins there. A position that was tried, and stood
-//! again, is not tried twice: its log was cut off before it.
+//! librdkafka reports such a partition once, and does not fetch from it again. The group's position is read every 5 s: once
+//! it is in the log, the member is made anew and begins there. A position that failed is not tried again: the log does not
+//! have it.
 //!
-//! An operator has to set a position, and the tools for that refuse while the group has members. So a member all of
-//! whose partitions stand leaves the group, and polls from outside.
+//! An operator has to set a position, and the tools for that refuse while the group has members. So a member that has no
+//! other partitions leaves the group, and reads the positions from outside.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,11 +21,11 @@ use super::lag::ends;
 use super::resume;
 use super::shared::Shared;
 
-/// Between two polls.
+/// Between two reads of the positions.
 pub(super) const POLL_INTERVAL: Duration = Duration::from_secs(5);
-/// For one question to the brokers.
+/// The time for one query to the brokers.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// The longest until a stop is noticed.
+/// The time after which a stop is noticed.
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// See the module's header.
@@ -39,7 +39,7 @@ pub(super) struct Unpositioned {
 #[derive(Default)]
 struct State {
     partitions: BTreeSet<i32>,
-    /// Where the member began last.
+    /// The positions at which the member began last.
     tried: BTreeMap<i32, Position>,
 }
 
@@ -49,7 +49,7 @@ impl Unpositioned {
         self.any.store(true, Ordering::Release);
     }
 
-    /// Those for which this does not hold stand no more. Answers whether none is left of some.
+    /// Keeps the partitions for which `of` holds. Returns whether the last ones were removed.
     pub(super) fn retain(&self, of: impl Fn(i32) -> bool) -> bool {
         if !self.any() {
             return false;
@@ -69,7 +69,7 @@ impl Unpositioned {
         self.state.lock().partitions.iter().copied().collect()
     }
 
-    /// Whether one of these positions was not tried yet; it is tried now.
+    /// Whether one of these positions was not tried yet. It counts as tried from here on.
     fn is_news(&self, positions: &[Position]) -> bool {
         let mut state = self.state.lock();
         let mut news = false;
@@ -81,7 +81,7 @@ impl Unpositioned {
     }
 }
 
-/// Whether a partition that stands may go on: the member is made anew then.
+/// Whether an unpositioned partition can go on, so that the member is to be made anew.
 pub(super) fn may_go_on<C: ConsumerContext>(client: &BaseConsumer<C>, shared: &Shared) -> bool {
     match valid(client, shared) {
         Ok(positions) => shared.unpositioned.is_news(&positions),
@@ -117,7 +117,7 @@ fn valid<C: ConsumerContext>(
     Ok(positions)
 }
 
-/// Whether nothing is left for the member to do.
+/// Whether all assigned partitions are unpositioned.
 pub(super) fn are_all(shared: &Shared) -> bool {
     if !shared.unpositioned.any() {
         return false;
@@ -132,7 +132,7 @@ pub(super) fn are_all(shared: &Shared) -> bool {
             .all(|partition| unpositioned.contains(partition))
 }
 
-/// Outside the group, until one may go on, or the source is closed.
+/// Waits outside the group until a partition can go on, or the source is closed.
 pub(super) fn wait_outside(shared: &Shared, config: &ClientConfig) -> KafkaResult<()> {
     log::warn!(
         "queue `{}`: has left its group, as all its partitions stand: partitions {:?} of `{}` have no position in the group that is in their logs, and `auto.offset.reset` is `error`. `kafka-consumer-groups.sh --group {} --topic {} --reset-offsets --to-earliest --execute` would set positions, once no member is left; they are consumed a few seconds later",
@@ -142,7 +142,7 @@ pub(super) fn wait_outside(shared: &Shared, config: &ClientConfig) -> KafkaResul
         shared.group,
         shared.topic
     );
-    // It has no subscription, and is no member.
+    // A client without a subscription is no member.
     let client: BaseConsumer = config.create()?;
     while !shared.closing() {
         if may_go_on(&client, shared) {

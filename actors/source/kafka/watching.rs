@@ -1,4 +1,4 @@
-//! Whether what is wrong is so, and whether it is over: asked by the member's thread, between its polls.
+//! Queries by which the member's thread, between its polls, confirms a problem and notices its end.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,13 +11,14 @@ use super::health::{Brokers, Problem};
 use super::probe::{Lack, probe};
 use super::shared::Shared;
 
-/// How long a broker has for the answer to a question of ours.
+/// The time for a broker to answer a query of ours.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// While something is wrong: pause between two questions whether it is over. librdkafka's usual refresh is slower.
+/// Between two queries while there is a problem. librdkafka's own refresh is slower.
 const POLL_INTERVAL: Duration = Duration::from_secs(2);
-/// While nothing seems wrong: a broker that hangs is reported as away after this and a few questions more.
+/// Between two queries while there is no problem. A broker that hangs is reported as away after this time and a few queries
+/// more.
 const QUESTION_INTERVAL: Duration = Duration::from_secs(10);
-/// For each question about a group that is silent. They are asked by a thread of their own.
+/// The time for each query about a silent group, which a thread of its own sends.
 const PROBE_PATIENCE: Duration = Duration::from_secs(10);
 
 /// See the module's header.
@@ -37,7 +38,7 @@ impl<'a> Watch<'a> {
         }
     }
 
-    /// Asks what is due. Blocks for a second at most, unless all topics are asked for.
+    /// Sends the queries that are due. Blocks for a second at most, unless it requests the metadata of all topics.
     pub(super) fn poll(&mut self, consumer: &BaseConsumer<Context>, shared: &Arc<Shared>) {
         let brokers = shared.health.brokers();
         let in_doubt = matches!(brokers, Brokers::InDoubt { .. });
@@ -62,7 +63,7 @@ impl<'a> Watch<'a> {
         self.next_poll = Instant::now() + POLL_INTERVAL;
     }
 
-    /// Runs on a thread of its own, which no caller waits for.
+    /// Examines the group, on a thread of its own that no caller waits for.
     fn probe(&self, shared: &Arc<Shared>) {
         let (config, shared) = (self.config.clone(), Arc::clone(shared));
         let ask = move || {
@@ -70,15 +71,15 @@ impl<'a> Watch<'a> {
             shared.health.probed(found);
         };
         let thread = std::thread::Builder::new().name("kafka-probe".to_owned());
-        // It is asked again in a minute.
+        // The group is examined again after a minute.
         if let Err(cause) = thread.spawn(ask) {
             log::debug!("no thread to ask about a group: {cause}");
         }
     }
 }
 
-/// After a question that every leader of the topic was asked. One that is away is no outage of all brokers, and the group
-/// goes on; but its partitions are not consumed. Blocks its thread.
+/// Checks that every leader of the topic answers. A leader that is away is no outage of all brokers, and the group goes on,
+/// but its partitions are not consumed. Blocks its thread.
 pub(super) fn probe_leaders(shared: &Shared, config: &ClientConfig, they_answer: bool) {
     let health = &shared.health;
     if they_answer {
@@ -93,7 +94,7 @@ pub(super) fn probe_leaders(shared: &Shared, config: &ClientConfig, they_answer:
 }
 
 fn search_for_topic(consumer: &BaseConsumer<Context>, shared: &Shared) {
-    // Of all topics: only then does librdkafka evaluate its subscription anew.
+    // The metadata of all topics: only after these librdkafka evaluates its subscription anew.
     if let Ok(metadata) = consumer.fetch_metadata(None, PATIENCE) {
         let is_there = |topic: &rdkafka::metadata::MetadataTopic| {
             topic.name() == &*shared.topic && topic.error().is_none()
