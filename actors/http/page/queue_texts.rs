@@ -14,7 +14,7 @@ texts! {
     completed: "Completed", "已完成";
     retried: "Retried", "已重试";
     dead_lettered: "Dead letters", "死信";
-    released: "Released", "已归还";
+    released: "Released", "已释放";
     errors: "Errors", "错误";
     timeouts: "Timeouts", "超时";
     panics: "Panics", "崩溃";
