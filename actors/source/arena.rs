@@ -1,18 +1,18 @@
-//! Memory of payloads. Small ones share pieces of it, which saves most of what memory costs.
+//! Memory of payloads. Small payloads share allocations, which saves most of their cost.
 
 use bytes::{Bytes, BytesMut};
 
-/// Up to this size bytes share pieces.
+/// The largest payload that shares an allocation, in bytes.
 const SMALL: usize = 1024;
-/// Whoever keeps a payload keeps its piece: not much more than the smallest amount that memory comes in.
+/// Bytes of one allocation. A payload that is kept keeps its allocation: a few pages of memory.
 const PIECE: usize = 16 * 1024;
 
 /// See the module's header.
 #[derive(Debug)]
 pub(super) struct Pieces {
-    /// What is left of the last piece.
+    /// The free rest of the last allocation.
     room: BytesMut,
-    /// Of the next one.
+    /// The size of the next allocation.
     size: usize,
 }
 

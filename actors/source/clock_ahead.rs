@@ -1,10 +1,10 @@
-//! Messages of tables that a clock which was ahead has put off.
+//! Finds messages of tables that are due too late because a clock was ahead.
 //!
-//! Their times are set by the database's clock: at the send, and at each retry. Where that clock was ahead and has been set
-//! right, they would wait for the time that it showed, without a word. So a message that has never failed and is due later
-//! than now is due now. A retry may be late because its handler asked for it (`JobError::retry_in`); one that is later than
-//! the entry's longest back-off is due now only when the database's clock was seen to be set back, by a heartbeat, or this
-//! machine's.
+//! Their due times are set by the database's clock, at the send and at each retry. Where that clock was ahead and has been
+//! corrected, they would wait for the wrong time, without a log line. So a message that has never failed and is due in the
+//! future becomes due now. A retry may be late because its handler requested that (`JobError::retry_in`). A retry that is
+//! later than the entry's longest back-off becomes due now only after the database's clock (by a heartbeat) or this
+//! machine's clock was found to be set back.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use crate::membership::Liveness;
 use crate::store::write::HastenMessages;
 use crate::store::{DbError, TRIM_ROWS};
 
-/// How often. A poll is one query of the index for each table.
+/// Between two polls. A poll is one query of the index for each table.
 const INTERVAL: Duration = Duration::from_secs(30);
 
 /// The tables of a daemon.
@@ -35,9 +35,9 @@ pub(crate) struct PutOffMessages {
 #[derive(Clone)]
 struct Table {
     name: String,
-    /// The entry that consumes it.
+    /// The entry that consumes the table.
     queue: String,
-    /// Its longest back-off.
+    /// The longest back-off of the entry.
     longest: Duration,
 }
 
@@ -50,7 +50,7 @@ impl PutOffMessages {
         }
     }
 
-    /// This table is polled from now on.
+    /// Polls this table from now on.
     pub(crate) fn note(&self, table: &str, queue: &str, longest: Duration) {
         let noted = Table {
             name: table.to_owned(),
@@ -60,7 +60,7 @@ impl PutOffMessages {
         self.tables.lock().insert(table.to_owned(), noted);
     }
 
-    /// After a reload the others have no entry any more.
+    /// Keeps only these tables. After a reload the others have no entry.
     pub(crate) fn keep(&self, tables: &BTreeSet<String>) {
         self.tables.lock().retain(|table, _| tables.contains(table));
     }
@@ -70,26 +70,26 @@ impl PutOffMessages {
         let mut clock = ClockWatch::default();
         let mut seen = self.liveness.set_backs();
         loop {
-            // A reload may bring some.
+            // A reload may have changed them.
             let tables: Vec<Table> = self.tables.lock().values().cloned().collect();
             let before = std::mem::replace(&mut seen, self.liveness.set_backs());
             let retries = match clock.was_set_back(Moment::now()) || seen != before {
                 true => Retries::BeyondTheBackoff,
                 false => Retries::BeyondAnyRequest,
             };
-            // At once, so that they are one transaction.
+            // All at once, so that they are gathered into one transaction.
             join_all(tables.iter().map(|table| table.hasten(&self.db, retries))).await;
             tokio::time::sleep(INTERVAL).await;
         }
     }
 }
 
-/// Which retries are due too late.
+/// The retries that count as due too late.
 #[derive(Debug, Clone, Copy)]
 enum Retries {
-    /// Later than the entry's back-off explains.
+    /// Retries that are later than the entry's longest back-off.
     BeyondTheBackoff,
-    /// Later than any handler may ask for.
+    /// Retries that are later than the latest time that a handler may request.
     BeyondAnyRequest,
 }
 

@@ -1,6 +1,6 @@
-//! Polls all tables that have been empty for a while together: one query for all of them, which claims nothing.
+//! Polls all tables that have been empty for a while, with one query that claims nothing.
 //!
-//! A thousand idle queues would otherwise be thousands of empty claims a second.
+//! Otherwise a thousand idle queues would make thousands of empty claims a second.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 use crate::db::Db;
 use crate::task::{panic_point, restart_on_panic};
 
-/// How often: a message that another process inserted is noticed within this time.
+/// Between two polls. A message that another process inserted is found within this time.
 const POLL_INTERVAL: Duration = Duration::from_millis(250);
 
 /// See the module's header.
@@ -44,14 +44,14 @@ impl IdleTables {
             !std::mem::replace(&mut state.polling, true)
         };
         if first {
-            // Not within this future: if it is dropped, the others still wait.
+            // In a task of its own: if this future is dropped, the other consumers still wait.
             let this = Arc::clone(self);
             tokio::spawn(async move {
                 let poll = || Arc::clone(&this).poll();
                 restart_on_panic("the poll of idle tables", poll).await;
             });
         }
-        // An error means that the runtime ends: a poll too many.
+        // An error means that the runtime ends. Then the caller polls once more.
         let _ = notified.await;
     }
 

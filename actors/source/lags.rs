@@ -1,7 +1,7 @@
-//! The lags of all `table` queues of a daemon, asked as one question.
+//! Reads the lags of all `table` queues of a daemon with one query.
 //!
-//! All pools check their lag at the same moments. A question each would be a connection each; here those that come
-//! together share one, and those that come while it is under way share the next.
+//! All pools check their lag at the same moments, and a query for each would need a connection for each. Here requests that
+//! come together share one query, and requests that come while it is under way share the next one.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,17 +12,17 @@ use tokio::sync::oneshot;
 use crate::db::{Db, ReadOutage};
 use crate::store::DbError;
 
-/// How long the first question waits for others: the pools' timers ring within this time.
+/// The wait of the first request for others. The timers of the pools fire within this time.
 const GATHERING: Duration = Duration::from_millis(10);
 
 type Answer = Result<TableLag, DbError>;
 
-/// What is unfinished in a table.
+/// The lag of a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct TableLag {
-    /// Messages, counted up to a cap.
+    /// Unfinished messages, counted up to a cap.
     pub(crate) unfinished: u64,
-    /// When the one that waits for longest was due, unix milliseconds; none where none waits.
+    /// When the message that has waited longest was due, unix milliseconds. None where no message waits.
     pub(crate) oldest_due_ms: Option<i64>,
 }
 
@@ -34,7 +34,7 @@ pub(crate) struct TableLags {
 
 struct State {
     asked: Vec<((String, u64), oneshot::Sender<Answer>)>,
-    /// Somebody gathers: what is asked now goes with the rest.
+    /// A task gathers requests: one that comes now joins them.
     gathering: bool,
     outage: ReadOutage,
 }
@@ -61,7 +61,7 @@ impl TableLags {
             !std::mem::replace(&mut state.gathering, true)
         };
         if first {
-            // Not within this future: if it is dropped, the others still want to know.
+            // In a task of its own: if this future is dropped, the other callers still wait for the answer.
             tokio::spawn(Arc::clone(self).ask());
         }
         answer

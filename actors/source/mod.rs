@@ -1,7 +1,7 @@
-//! Where messages come from: one trait for every kind of queue.
+//! Sources of messages: one trait for every kind of queue.
 //!
-//! The promise of each source is *at least once*: what was fetched and not settled comes back, after a crash too; and
-//! settling does nothing once the boot's work was given to others.
+//! Each source promises *at least once*. A message that was fetched and not settled comes back, also after a crash. Settling
+//! changes nothing once the boot was judged dead and its messages were released.
 
 mod arena;
 mod clock_ahead;
@@ -55,17 +55,17 @@ pub(crate) struct Delivery {
     pub(crate) receipt: Receipt,
     /// An earlier attempt ended its process: it runs alone.
     pub(crate) suspect: bool,
-    /// Since when it has waited, in unix milliseconds: a row since it was due, a record since its timestamp. None where the
-    /// source does not know, and after a failed attempt.
+    /// The time since which it has waited, unix milliseconds: for a row when it was due, for a record its timestamp. None
+    /// where the source does not know it, and after a failed attempt.
     pub(crate) arrived_ms: Option<i64>,
 }
 
-/// Messages that were fetched, in their order. Each is made when its turn comes, on the thread that runs it: memory
-/// that goes from one thread to another costs more than all that is done with it. Whoever drops it takes all that is
-/// left out of it first, and releases it.
+/// Fetched messages, in their order. Each is made when the iterator reaches it, on the thread that runs it: memory that moves
+/// from one thread to another costs more than all work on it. Before this is dropped, the messages that are left are to be
+/// taken out and released.
 pub(crate) type Fetched = Box<dyn ExactSizeIterator<Item = Delivery> + Send>;
 
-/// Those that are made already.
+/// Fetched messages that are made already.
 pub(crate) fn made(deliveries: Vec<Delivery>) -> Fetched {
     Box::new(deliveries.into_iter())
 }
@@ -75,14 +75,14 @@ pub(crate) fn nothing() -> Fetched {
     Box::new(std::iter::empty())
 }
 
-/// What becomes of a delivery, to be made durable.
+/// The end of a delivery, to be made durable.
 #[derive(Debug, Clone)]
 pub(crate) struct Settled {
     pub(crate) receipt: Receipt,
     pub(crate) disposition: Disposition,
 }
 
-/// Takes out those that go to the dead letters: their dead letters are written first.
+/// Takes out the ends with a dead letter, which is written first.
 pub(crate) fn take_dead(ends: &mut Vec<Settled>) -> Vec<Settled> {
     let dead = ends.extract_if(.., |settled| {
         matches!(settled.disposition, Disposition::DeadLetter { .. })
@@ -90,19 +90,19 @@ pub(crate) fn take_dead(ends: &mut Vec<Settled>) -> Vec<Settled> {
     dead.collect()
 }
 
-/// Why a source could not do what it was asked; it may be asked again.
+/// Why a call of a source failed. It may be repeated.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SourceError {
-    /// The daemon's database did not do it.
+    /// The daemon's database failed.
     #[error(transparent)]
     Database(#[from] DbError),
-    /// The queue's server did not do it, and the source has logged it: an outage is two log lines.
+    /// The queue's server failed, and the source has logged it: an outage is two log lines.
     #[error("{0}")]
     Said(String),
     /// Kafka did not answer.
     #[error("Kafka did not answer: {0}")]
     Kafka(#[from] rdkafka::error::KafkaError),
-    /// The member of the group is only being made.
+    /// The member of the group has no client yet.
     #[error("there is no connection to Kafka yet")]
     NotYet,
 }
@@ -128,14 +128,14 @@ pub(crate) struct OutsideCharge {
     /// The queue, as slots name it.
     pub(crate) source: String,
     pub(crate) id: String,
-    /// Which attempt it was.
+    /// The number of the attempt.
     pub(crate) attempt: u32,
-    /// Whether nothing else can have done it; see [`Charge`](crate::store::rows::Charge).
+    /// Whether no other message can have ended it; see [`Charge`](crate::store::rows::Charge).
     pub(crate) certain: bool,
     pub(crate) how: String,
 }
 
-/// What the daemon's database calls a message that lives outside of it; none for one that lives there.
+/// The name, in the daemon's database, of a message of a queue outside of it. None for a message of the database.
 pub(crate) fn outside(identity: &Identity<'_>) -> Option<OutsideId> {
     let kind = match identity.kind() {
         Kind::Kafka => "kafka",
@@ -143,7 +143,7 @@ pub(crate) fn outside(identity: &Identity<'_>) -> Option<OutsideId> {
         Kind::Queue | Kind::Delay => return None,
     };
     let id = match (identity.kind(), identity.fence()) {
-        // Which of the topics of one name it is of.
+        // The fence distinguishes topics of one name.
         (Kind::Kafka, fence) if fence != 0 => format!("{}@{fence:016x}", identity.id()),
         _ => identity.id().to_owned(),
     };
@@ -154,14 +154,14 @@ pub(crate) fn outside(identity: &Identity<'_>) -> Option<OutsideId> {
     })
 }
 
-/// The consumer that fetches: a source whose messages have an order gives the next ones to the consumer that has those
+/// The consumer that fetches. A source whose messages have an order gives the next ones to the consumer that has the ones
 /// before them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Fetcher {
-    /// No two consumers of a process have the same.
+    /// Unique among the consumers of a process.
     pub(crate) consumer: u64,
     pub(crate) streams: Streams,
-    /// Bytes of payloads, keys and headers that one fetch takes at most; the first message comes whatever its size.
+    /// The most bytes of payloads, keys and headers of one fetch. The first message comes whatever its size.
     pub(crate) bytes: u32,
 }
 
@@ -184,24 +184,24 @@ pub(crate) enum Locality {
     InProcess,
 }
 
-/// How many consumers a source has a use for.
+/// The number of consumers that a source can occupy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Limit {
-    /// Any more would have nothing to do at this moment.
+    /// More consumers would have no work now.
     pub(crate) useful: u32,
-    /// The most there are where the entry has no `max_progress`.
+    /// The most consumers where the entry has no `max_progress`.
     pub(crate) ceiling: u32,
 }
 
 /// A queue. Shared by all ConsumerActors of a pool.
 pub(crate) trait Source: Send + Sync {
-    /// The pool has begun: from now on there may be fetches. Does nothing the second time.
+    /// The pool begins, and may fetch from now on. A second call does nothing.
     fn open(&self);
 
-    /// How many consumers it has a use for, whenever that changes; `None`: the number of the entry.
+    /// The number of consumers that it can occupy, and its changes. `None`: the number of the entry.
     fn limit(&self) -> Option<watch::Receiver<Limit>>;
 
-    /// Why this process gets no messages although there may be some; none while it would. Outages of servers are
+    /// Why this process gets no messages although there may be some. None where nothing prevents it. Outages of servers are
     /// reported elsewhere.
     fn hindrance(&self) -> Option<String> {
         None
@@ -212,8 +212,8 @@ pub(crate) trait Source: Send + Sync {
         Locality::Remote
     }
 
-    /// Waits for messages, and returns `max` at most; none when a stop begins. What it returns is ours until settled. A
-    /// fetch that is dropped has taken nothing.
+    /// Waits for messages, and returns `max` at most. None when a stop begins. This process has the returned messages until
+    /// they are settled. A fetch that is dropped has taken none.
     fn fetch<'a>(
         &'a self,
         who: Fetcher,
@@ -221,17 +221,17 @@ pub(crate) trait Source: Send + Sync {
         stop: &'a mut StopListener,
     ) -> BoxFuture<'a, Result<Fetched, SourceError>>;
 
-    /// Whether the delivery may start now: others may have taken over in the meantime.
+    /// Whether the delivery may start now: another daemon may have taken it over.
     fn ownership(&self, receipt: &Receipt) -> Ownership;
 
     /// Blocks the messages behind this one where messages have an order: from here on they do not start
     /// (`Ownership::Blocked`). To be called as soon as it is known that the message runs again, as settling takes its time.
     fn block(&self, receipt: &Receipt);
 
-    /// What its slot holds while the message runs.
+    /// The identity of the message in its slot while it runs.
     fn identity<'a>(&'a self, message: &'a Message, receipt: &Receipt) -> Identity<'a>;
 
-    /// Makes ends durable, and returns those that are to be tried again later: another transaction has locked their
+    /// Makes ends durable. Returns those that are to be tried again later, because another transaction has locked their
     /// messages. May be repeated after an error: each receipt counts once.
     fn settle(&self, ends: Vec<Settled>) -> BoxFuture<'_, Result<Vec<Settled>, SourceError>>;
 
@@ -240,15 +240,15 @@ pub(crate) trait Source: Send + Sync {
         ends
     }
 
-    /// Messages that are not finished, those under way included.
+    /// The number of unfinished messages, those in flight included.
     fn lag(&self) -> BoxFuture<'_, Result<u64, SourceError>>;
 
-    /// The lag need not be counted beyond this: the pool would not grow by more. Sources whose count costs nothing
+    /// Limits the count of the lag: above this number the pool does not grow further. Sources whose count costs nothing
     /// ignore it.
     fn count_lag_to(&self, _cap: u64) {}
 
-    /// When the message was due that waited for longest at the last reading of the lag, unix milliseconds; none where
-    /// none waited, or the source does not know.
+    /// When the message that had waited longest was due, at the last reading of the lag, unix milliseconds. None where no
+    /// message waited, or the source does not know.
     fn oldest_due_ms(&self) -> Option<i64> {
         None
     }
@@ -258,7 +258,7 @@ pub(crate) trait Source: Send + Sync {
         async { Ok(()) }.boxed()
     }
 
-    /// The pool has ended: settled ends are made durable at the server too, and nothing is held any more. Returns after
-    /// `within` at the latest.
+    /// The pool has ended: makes settled ends durable at the server, and releases the rest. Returns after `within` at the
+    /// latest.
     fn close(&self, within: Duration) -> BoxFuture<'_, ()>;
 }

@@ -1,11 +1,11 @@
-//! What names a delivery to the source that fetched it. Each source makes its own variant and takes it apart; consumers
-//! only keep it.
+//! Receipts name deliveries to the source that fetched them. Each source makes and reads its own variant; consumers only
+//! keep receipts.
 
-/// Names exactly what was fetched: never a position, never a bare payload.
+/// Names one delivery. It is never only a position or a payload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Receipt {
     Table(TableReceipt),
-    /// Of a replayed dead letter, which lies in a table beside the queue of its entry.
+    /// The claim of a replayed dead letter, whose row is in a table beside the queue of its entry.
     Replay(TableReceipt),
     Kafka(KafkaReceipt),
     Redis(RedisReceipt),
@@ -14,11 +14,11 @@ pub(crate) enum Receipt {
 /// The claim of a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct TableReceipt {
-    /// The row.
+    /// The id of the row.
     pub(crate) id: i64,
     /// The number of the claim.
     pub(crate) fence: i64,
-    /// Of this boot, when it claimed the row.
+    /// The generation of this boot when it claimed the row.
     pub(crate) generation: u64,
 }
 
@@ -36,19 +36,18 @@ pub(crate) struct KafkaReceipt {
 pub(crate) struct RedisReceipt {
     /// The number of the batch.
     pub(crate) batch: u64,
-    /// Of the message in its batch, 0 for the first.
+    /// The index of the message in its batch, 0 for the first one.
     pub(crate) index: usize,
-    /// Of this boot at the list's server, when it took the batch.
+    /// The generation of this boot at the list's server when it took the batch.
     pub(crate) generation: u64,
 }
 
 impl Receipt {
     /// # Panics
     ///
-    /// By the receipt of another kind of source, as its two siblings do. None gets here: a consumer settles at the source
-    /// that it fetched from (`Origin` in `consumer/in_flight.rs`), and `Replayed` distinguishes its two sources by the
-    /// variant. If one did, nothing would be settled by it: the message stays claimed, and is released when this daemon
-    /// ends.
+    /// When the receipt is of another kind of source, as the two methods below. No such receipt gets here: a consumer settles
+    /// at the source that it fetched from (`Origin` in `consumer/in_flight.rs`), and `Replayed` distinguishes its two sources
+    /// by the variant. If one did, it would settle nothing: its message stays claimed, and is released when this daemon ends.
     pub(super) fn of_table(&self) -> TableReceipt {
         match self {
             Self::Table(receipt) | Self::Replay(receipt) => *receipt,

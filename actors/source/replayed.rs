@@ -1,9 +1,9 @@
-//! A queue outside the daemon's database, and beside it the dead letters of its entry that run again.
+//! A queue outside the daemon's database, and beside it the replayed dead letters of its entry.
 //!
-//! A replayed dead letter must not go back into the topic or list, where others would see it again: it waits in a table
-//! of our own, under a name that no entry can have, and the entry's pool consumes that table beside its queue. Both
-//! keep their promise of *at least once* by themselves: each delivery is settled by the one it was fetched from, which
-//! the variant of its receipt names.
+//! A replayed dead letter must not go back into the topic or list, where other programs would get it again. It waits in a
+//! table of ours, under a name that no entry can have, and the entry's pool consumes that table beside its queue. Each of
+//! the two sources keeps the promise of *at least once* by itself: a delivery is settled at the source that it was fetched
+//! from, which the variant of its receipt names.
 
 mod due;
 #[cfg(test)]
@@ -31,17 +31,18 @@ use crate::poison::Identity;
 use crate::stop::{StopListener, StopSignal};
 use crate::store::Most;
 
-/// How long the queue alone is asked after a portion of replays: many dead letters do not hold it up, and an empty
-/// queue does not hold up the dead letters.
+/// The time for which only the queue is fetched from after a portion of replays. So many dead letters do not delay the
+/// queue, and an empty queue does not delay the dead letters.
 const TURN: Duration = Duration::from_millis(20);
 
-/// The longest name of a replay table, in bytes: a slot keeps it whole, so the entry of what ended a process is found.
+/// The longest name of a replay table, in bytes. A slot keeps it whole, so the entry of a message that ended a process is
+/// found.
 const LONGEST_TABLE: usize = 120;
 /// A mark and a UUID, at the end of a shortened name.
 const HASH_BYTES: usize = 1 + 32;
 
-/// The name under which dead letters of this entry wait. The partition is part of it: another one may have another
-/// entry of the same name.
+/// The name of the table of replayed dead letters of this entry. The partition is a part of it, as another partition may
+/// have an entry of the same name.
 pub(crate) fn replay_table(partition: &str, entry: &str) -> String {
     let whole = format!("{REPLAY_PREFIX}{partition}:{entry}");
     if whole.len() <= LONGEST_TABLE {
@@ -59,9 +60,9 @@ pub(crate) fn replay_table(partition: &str, entry: &str) -> String {
 pub(crate) struct Replayed {
     queue: Arc<dyn Source>,
     dead_letters: TableSource,
-    /// Whether dead letters wait, as far as is known.
+    /// Whether dead letters wait, by the last poll.
     due: watch::Sender<bool>,
-    /// The last portion was of dead letters.
+    /// The last portion had dead letters.
     queue_is_next: AtomicBool,
 }
 
@@ -80,22 +81,22 @@ impl Replayed {
         }
     }
 
-    /// Dead letters, if any wait.
+    /// Waiting dead letters, if there are any.
     async fn dead_letters(&self, most: Most) -> Result<Vec<Delivery>, SourceError> {
         let Some(dead_letters) = self.dead_letters.poll_once(most).await? else {
-            // The consumer that polls has them. The queue has its turn meanwhile.
+            // Another consumer polls for them. This one fetches from the queue meanwhile.
             self.queue_is_next.store(true, Ordering::Relaxed);
             return Ok(Vec::new());
         };
         match dead_letters.is_empty() {
-            // Rows that come from now on are found by the next poll for all entries.
+            // The next poll for all entries finds rows that come from now on.
             true => drop(self.due.send_replace(false)),
             false => self.queue_is_next.store(true, Ordering::Relaxed),
         }
         Ok(dead_letters)
     }
 
-    /// Messages of the queue. None when a stop begins, and when dead letters wait and the queue has had its turn.
+    /// Messages of the queue. None when a stop begins, and when dead letters wait and [`TURN`] is over.
     async fn messages(
         &self,
         who: Fetcher,
@@ -112,8 +113,8 @@ impl Replayed {
                 std::future::pending::<()>().await;
             }
         };
-        // To the queue the turn of the dead letters is the same as a stop: it answers what it has, or none, and nothing
-        // that it fetched is dropped with it.
+        // The turn of the dead letters is the same as a stop to the queue: it returns the messages that it has, and none that
+        // it fetched is dropped.
         let leave = StopSignal::new();
         let mut left = leave.listen();
         let mut messages = pin!(self.queue.fetch(who, max, &mut left));
@@ -128,8 +129,8 @@ impl Replayed {
     }
 }
 
-/// A queue that has no work for this process (Kafka: no partition is assigned to it) must not leave its dead letters
-/// lying.
+/// The limit of the queue, but at least one consumer while dead letters wait: a queue may have no work for this process
+/// (Kafka: no partition is assigned to it).
 fn with_dead_letters(limit: Limit, due: bool) -> Limit {
     Limit {
         useful: limit.useful.max(u32::from(due)),
@@ -238,7 +239,7 @@ impl Source for Replayed {
                 true => Vec::new(),
                 false => self.queue.settle(ends).await?,
             };
-            // Last: the daemon's database waits rather than fail, so the others are seldom settled again.
+            // Last, as a write to the daemon's database waits rather than fails. So the others are seldom settled again.
             if !dead_letters.is_empty() {
                 later.extend(self.dead_letters.settle(dead_letters).await?);
             }

@@ -63,12 +63,12 @@ pub enum SendError {
     Database(#[from] DbError),
 }
 
-/// What of some messages did not reach its queue.
+/// The messages of one send that did not reach their queue.
 #[derive(Debug)]
 pub(crate) struct Unsent {
-    /// Among the messages, ascending.
+    /// Their places among the messages, ascending.
     pub(crate) places: Vec<usize>,
-    /// Some of them can be in the queue.
+    /// Some of them may be in the queue all the same.
     pub(crate) in_doubt: bool,
     pub(crate) cause: String,
 }
@@ -94,7 +94,7 @@ impl Unsent {
     }
 }
 
-/// Where the queues are, by the `name` of their entry: others after a reload. Cheap to clone; every clone is the same.
+/// The sources of the queues, by the `name` of their entry. A reload changes them. Cheap to clone; clones share the state.
 #[derive(Clone, Default)]
 pub(crate) struct Routes(Arc<RwLock<BTreeMap<String, SourceConfig>>>);
 
@@ -105,13 +105,13 @@ impl Routes {
         routes
     }
 
-    /// From now on these are the entries.
+    /// Sets the entries.
     pub(crate) fn set(&self, entries: &[QueueEntry]) {
         let source = |entry: &QueueEntry| (entry.name.clone(), entry.source.clone());
         *self.0.write() = entries.iter().map(source).collect();
     }
 
-    /// The lock is shared, and held for the copy of a name or two: what is sent is written and awaited afterwards.
+    /// The source of one queue. The shared lock is held only for the copy of a few names, not during the send.
     pub(super) fn source(&self, queue: &str) -> Result<SourceConfig, SendError> {
         let sources = self.0.read();
         sources.get(queue).cloned().ok_or_else(|| {
@@ -124,27 +124,27 @@ impl Routes {
 
 /// Sends to queues by the `name` of their entry.
 pub(crate) enum Sender {
-    /// To where the queues are.
+    /// To the real queues.
     Queues(Box<Queues>),
-    /// A test reads the sent messages.
+    /// To a test, which reads the sent messages.
     Test(Arc<Mutex<TestSends>>),
 }
 
-/// What was sent in a test.
+/// The messages that were sent in a test.
 #[derive(Default)]
 pub(crate) struct TestSends {
     pub(crate) sent: Vec<(String, Bytes)>,
-    /// By its idempotency key: a place in `sent`.
+    /// Idempotency keys, each with the place of its message in `sent`.
     pub(super) keys: BTreeMap<String, usize>,
 }
 
-/// Where queues are. They need not be live here to be sent to: other partitions and environments may consume them.
+/// Sends to the real queues. A queue need not be live here: other partitions and environments may consume it.
 pub(crate) struct Queues {
     pub(super) db: Db,
     pub(super) routes: Routes,
     redis: Arc<RedisServers>,
     clusters: Arc<Clusters>,
-    /// A runtime without business code, on which connections are opened.
+    /// A runtime without business code. Connections are opened there.
     home: Handle,
 }
 
@@ -165,7 +165,7 @@ impl Sender {
         }))
     }
 
-    /// Answers after the messages are durable: their ids where the queue gives them any.
+    /// Returns after the messages are durable, with their ids where the queue gives ids.
     pub(crate) async fn send(
         &self,
         queue: &str,
@@ -185,7 +185,7 @@ impl Sender {
     }
 }
 
-/// A message that a handler sends belongs to the handler's trace.
+/// Adds the handler's trace to a message that the handler sends.
 pub(super) fn add_trace(message: &mut NewMessage) {
     if let Some(trace) = Trace::current() {
         trace.add_to(&mut message.headers);
@@ -245,7 +245,7 @@ impl Queues {
             unsent.of(queue, all)
         };
         let servers = Arc::clone(&self.redis);
-        // There, as a handler may run on a worker whose neighbour blocks it.
+        // On `home`, as a neighbour may block the worker of this handler.
         let pushed = self.home.spawn(async move {
             let server = servers.get(&server).map_err(|cause| (0, false, cause))?;
             match server.push(&key, &payloads).await {

@@ -1,10 +1,11 @@
 //! Sending one message under an idempotency key: a repetition sends nothing more.
 //!
-//! For a `table` queue the key's row and the message's are one transaction: there is exactly one message. A message of Redis or
-//! Kafka cannot be in it. Its key is claimed first, the message is sent, then the key is marked as done. So a process that dies
-//! between the last two leaves a claim: a repetition waits until that has expired (`CLAIM_MS`), and sends the message again. At
-//! least once, therefore, and once where no process died, no answer of the queue's server was lost, and the database was there at
-//! the end. Records of Kafka carry the key as a header, by which a consumer knows the second one.
+//! For a `table` queue the rows of the key and the message are written in one transaction: there is exactly one message. A
+//! message of Redis or Kafka cannot be part of a transaction. Its key is claimed first, the message is sent, then the key is
+//! marked as done. A process that dies between the last two steps leaves a claim: a repetition waits until the claim has
+//! expired (`CLAIM_MS`), and sends the message again. So the message is sent at least once, and exactly once where no process
+//! died, no answer of the queue's server was lost, and the database was there at the end. Records of Kafka have the key as a
+//! header, by which a consumer recognizes the second one.
 
 use std::time::Duration;
 
@@ -22,22 +23,22 @@ use crate::store::write::{ClaimKey, EndKey, InsertKeyed};
 
 /// The header of a Kafka record that was sent under a key.
 pub(crate) const KEY_HEADER: &str = "idempotency-key";
-/// Between two attempts at a claim that another process has: sends take milliseconds.
+/// Between two attempts to claim a key that another process has. Sends take milliseconds.
 const PAUSE: Duration = Duration::from_millis(100);
-/// Beyond the end of a claim: the clocks of the database and this process go at different rates.
+/// Added to the duration of a claim, as the clocks of the database and this process run at different rates.
 const MARGIN: Duration = Duration::from_secs(1);
 
-/// What became of a message with a key.
+/// The outcome of sending a message with a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct SentOnce {
-    /// Of the row of a `table` queue.
+    /// The id of the row, for a `table` queue.
     pub(crate) id: Option<i64>,
-    /// By this call, and not by an earlier one with the same key.
+    /// Sent by this call, not by an earlier one with the same key.
     pub(crate) is_new: bool,
 }
 
 impl Sender {
-    /// Answers after the message is durable.
+    /// Returns after the message is durable.
     pub(crate) async fn send_once(
         &self,
         queue: &str,
@@ -72,8 +73,8 @@ impl Sender {
     }
 }
 
-/// The key with all that the caller wrote. Rows and messages of other servers are of different kinds: what is known of
-/// the one proves nothing about the other, where the entry has moved.
+/// The key, with a digest of all that the caller wrote. It depends on the kind of queue: where an entry has moved, a row that
+/// was sent proves nothing about a message of another server.
 fn new_key(kind: &str, queue: &str, key: &str, message: &NewMessage) -> NewKey {
     let headers = headers::encode(&message.headers).unwrap_or_default();
     // A message with an empty key is another one than a message without.

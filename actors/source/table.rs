@@ -1,8 +1,7 @@
 //! A queue in the daemon's own database: rows of `queue_message`.
 //!
-//! At least once: a row is deleted only by the settling of its claim. A claim belongs to this boot (`owner`) and has a
-//! number (`fence`); the daemon that finds a boot dead releases its rows, and from then on the dead boot's settling
-//! matches no row.
+//! At least once: only settling its claim deletes a row. A claim belongs to this boot (`owner`) and has a number
+//! (`fence`). The daemon that finds a boot dead releases its rows, and from then on the dead boot's settling matches no row.
 
 mod fitting;
 
@@ -30,7 +29,7 @@ use crate::store::Most;
 use crate::store::rows::{ClaimedMessage, EntryName, MessageEnd};
 use crate::store::write::{ClaimMessages, EndMessages, ReleaseMessages};
 
-/// Between polls of an empty queue. Tables that stay empty for longer are polled together (`idle_poll.rs`), as often.
+/// Pauses between polls of an empty queue. Tables that stay empty for longer are polled together (`idle_poll.rs`), as often.
 const POLLS: Backoff = Backoff {
     base: Duration::from_millis(10),
     max: Duration::from_millis(250),
@@ -42,26 +41,26 @@ pub(crate) struct TableSource {
     owner: String,
     liveness: Arc<Liveness>,
     table: Arc<str>,
-    /// Whether its messages are replayed dead letters or an entry's own.
+    /// Makes the receipts: those of replayed dead letters, or of an entry's own messages.
     receipt: fn(TableReceipt) -> Receipt,
-    /// As slots name it.
+    /// Its name in slots.
     name: QueueName,
     queue: Arc<str>,
     entry: Arc<EntryName>,
-    /// Of all consumers that wait for messages only the one that holds this lock polls. True after a poll whose answer
-    /// was lost: it may have left orphaned claims.
+    /// Of all consumers that wait for messages, only the one that holds this lock polls. True after a poll whose answer was
+    /// lost, and which may have left orphaned claims.
     poll: Mutex<bool>,
-    /// The claims (id and fence) of what was fetched and is not settled.
+    /// The claims (id and fence) of messages that were fetched and are not settled.
     held: parking_lot::Mutex<HashSet<(i64, i64)>>,
     lags: Arc<TableLags>,
     idle: Arc<IdleTables>,
-    /// Rings when this process has put messages there.
+    /// Notified when this process has sent messages to the table.
     arrivals: Arc<Notify>,
-    /// The lag is counted no further.
+    /// The lag is counted up to this number.
     lag_cap: AtomicU64,
-    /// As the last reading of the lag found it.
+    /// By the last reading of the lag.
     oldest_due_ms: parking_lot::Mutex<Option<i64>>,
-    /// By the last claims.
+    /// The number of rows to claim, by the last claims.
     fitting: Fitting,
 }
 
@@ -96,7 +95,7 @@ impl TableSource {
         }
     }
 
-    /// Asks for the lag together with other tables, and counts it no further than `cap`.
+    /// Reads the lag together with those of other tables, and counts up to `cap`.
     pub(crate) fn with_lags(self, lags: Arc<TableLags>, cap: u64) -> Self {
         Self {
             lags,
@@ -118,8 +117,8 @@ impl TableSource {
         Self { idle, ..self }
     }
 
-    /// One poll, for callers that need not wait for messages. None: another consumer polls, and may do so for long, on
-    /// a thread that a handler blocks.
+    /// Polls once, for callers that do not wait for messages. None: another consumer holds the lock, possibly for long, on a
+    /// thread that a handler blocks.
     pub(crate) async fn poll_once(&self, most: Most) -> Result<Option<Vec<Delivery>>, SourceError> {
         match self.poll.try_lock() {
             Ok(mut orphans) => self.claim(most, &mut orphans).await.map(Some),
@@ -127,7 +126,7 @@ impl TableSource {
         }
     }
 
-    /// Holds the lock of a poll, until the value is dropped.
+    /// Takes the lock of a poll until the returned value is dropped.
     #[cfg(test)]
     pub(super) fn polls(&self) -> impl Drop + '_ {
         self.poll.try_lock().unwrap()
@@ -199,7 +198,7 @@ impl TableSource {
                 generation,
             }),
             suspect: row.suspect,
-            // A retry is due after its back-off. Other programs write 0 for "now": when that was is not known.
+            // A retry is due after its back-off. Other programs write 0 for "now", which is no time.
             arrived_ms: (row.attempts == 0 && row.due_ms > 0).then_some(row.due_ms),
         }
     }
@@ -247,7 +246,7 @@ impl Source for TableSource {
             };
             let mut delays = POLLS.delays();
             while !stop.begun() {
-                // Not raced against the stop: a claim under way must be answered, or its rows would be orphaned.
+                // Not raced against the stop: a claim that is not answered would leave orphaned rows.
                 let deliveries = self.claim(most, &mut orphans).await?;
                 if !deliveries.is_empty() {
                     return Ok(made(deliveries));
@@ -330,8 +329,8 @@ impl Source for TableSource {
         *self.oldest_due_ms.lock()
     }
 
-    /// Releases orphaned claims, which a claim whose answer was lost leaves. At a stop the boot's end releases them;
-    /// where a reload ends the pool, nothing else would before the daemon ends.
+    /// Releases the orphaned claims of a poll whose answer was lost. At a stop the boot's end releases them too. Where a
+    /// reload ends the pool, nothing else would before the daemon ends.
     fn close(&self, within: Duration) -> BoxFuture<'_, ()> {
         async move {
             let release = async {

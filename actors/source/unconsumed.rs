@@ -1,8 +1,8 @@
-//! Messages that lie in the daemon's database where no entry of this partition consumes them: an entry was renamed or
-//! removed, its `table` has another name now, or it is a queue of another kind.
+//! Finds messages in the daemon's database that no entry of this partition consumes: an entry was renamed or removed, its
+//! `table` has another name now, or it is a queue of another kind.
 //!
-//! A replay table belongs to one entry of one partition, so whether it is consumed is known for certain. Other tables
-//! may be consumed by other partitions: those that their files name are left to them.
+//! A replay table belongs to one entry of one partition, so it is certain whether it is consumed. Other partitions may
+//! consume other tables: those that their files name are left out.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,27 +14,27 @@ use crate::config::{Config, REPLAY_PREFIX, SourceConfig};
 use crate::store::rows::COUNT_CAP;
 use crate::store::{DbError, Reader};
 
-/// What the entries of this partition consume of the database.
+/// The tables that the entries of this partition consume.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Consumed {
     partition: String,
     live: BTreeSet<String>,
-    /// Of entries that are not live, with their names.
+    /// The tables of entries that are not live, with the names of the entries.
     not_live: BTreeMap<String, String>,
-    /// What other partitions name.
+    /// The tables that other partitions name.
     elsewhere: BTreeSet<String>,
 }
 
-/// One name under which messages lie.
+/// A table with messages that are not consumed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Unconsumed {
     /// `queue_message.queue`.
     pub(crate) source: String,
-    /// Counted up to `COUNT_CAP`: one above it means more.
+    /// The number of messages, counted up to `COUNT_CAP`. One above it means more.
     pub(crate) waiting: u64,
-    /// Why no entry consumes them, and what to do.
+    /// Why no entry consumes the messages, and the remedy.
     pub(crate) why: String,
-    /// The entry whose replayed dead letters these are, where that is no longer there.
+    /// The entry of the replayed dead letters, where it no longer exists.
     #[serde(skip)]
     pub(crate) dead_letters_of: Option<String>,
 }
@@ -74,7 +74,7 @@ impl Consumed {
         consumed
     }
 
-    /// `None`: it is consumed, or others know of it.
+    /// `None`: the table is consumed, or another partition names it.
     fn judge(&self, queue: &str) -> Option<Unconsumed> {
         let found = |why: String, dead_letters_of: Option<&str>| {
             Some(Unconsumed {
@@ -117,7 +117,7 @@ impl Consumed {
     }
 }
 
-/// All that lies unconsumed.
+/// All tables with messages that are not consumed.
 ///
 /// # Errors
 ///

@@ -1,6 +1,6 @@
-//! Polls for dead letters that wait to run again: one query for all entries of a daemon, beside the hot path.
+//! Polls for replayed dead letters, with one query for all entries of a daemon, off the hot path.
 //!
-//! An empty replay table is the usual case. Its pool polls it only once a dead letter is found, so it costs nothing.
+//! A replay table is mostly empty. Its pool polls it only after a dead letter was found here, so an empty one costs nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use crate::db::Db;
 use crate::task::{panic_point, restart_on_panic};
 
-/// How often: a replay starts no later than a delayed task would.
+/// Between two polls. A replay starts within this time.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The replay tables of a daemon.
@@ -31,12 +31,12 @@ impl DueReplays {
     /// Receives whether the table has a row that is due.
     pub(crate) fn of(&self, table: String) -> watch::Sender<bool> {
         let mut tables = self.tables.lock();
-        // A source that a reload makes anew has that of the one before it, which may still be ending.
+        // A source that a reload makes anew shares the channel of the one before it, which may still be ending.
         let due = tables.entry(table);
         due.or_insert_with(|| watch::Sender::new(false)).clone()
     }
 
-    /// After a reload the others have no entry any more.
+    /// Keeps only these tables. After a reload the others have no entry.
     pub(crate) fn keep(&self, tables: &BTreeSet<String>) {
         self.tables.lock().retain(|table, _| tables.contains(table));
     }
@@ -49,7 +49,7 @@ impl DueReplays {
     async fn poll(&self) {
         loop {
             let names: Vec<String> = self.tables.lock().keys().cloned().collect();
-            // A reload may bring some.
+            // A reload may have changed them.
             if let Some(first) = names.first() {
                 panic_point("replays", first);
                 self.poll_once(names).await;

@@ -1,7 +1,7 @@
-//! How many rows to ask for where few fit the bytes of a claim.
+//! The number of rows that a claim requests where few rows fit into its bytes.
 //!
-//! MySQL and MariaDB read a value as a whole to find its length. A claim that asks for a hundred rows of 8 MB and takes two
-//! makes the server read 800 MB each time; so the next one asks for twice as many as have fitted.
+//! MySQL and MariaDB read a whole value to find its length. A claim that requests a hundred rows of 8 MB and takes two makes
+//! the server read 800 MB each time. So the next claim requests twice the number that fitted.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -22,7 +22,7 @@ impl Default for Fitting {
 }
 
 impl Fitting {
-    /// What the next claim asks for.
+    /// The request of the next claim.
     pub(super) fn ask(&self, wanted: Most) -> Most {
         Most {
             count: wanted.count.min(self.count.load(Ordering::Relaxed)),
@@ -30,14 +30,14 @@ impl Fitting {
         }
     }
 
-    /// What a claim found that asked for `asked`.
+    /// Notes the rows that a claim of `asked` found.
     pub(super) fn found(&self, asked: Most, rows: &[ClaimedMessage]) {
         let count = u32::try_from(rows.len()).unwrap_or(u32::MAX);
         let bytes: usize = rows.iter().map(|row| row.payload.len()).sum();
         let half = usize::try_from(asked.bytes / 2).unwrap_or(usize::MAX);
         let next = match bytes > half {
             true => count.saturating_mul(2).max(1),
-            // As many as it asked for, and small ones: larger claims fit.
+            // All requested rows fitted: a larger claim fits too.
             false if count == asked.count => self.count.load(Ordering::Relaxed).saturating_mul(2),
             false => return,
         };
