@@ -5,11 +5,11 @@
 
 use std::time::Duration;
 
-/// The handler's time for one batch, at most. One more batch is fetched ahead, so a consumer holds the work of one second.
+/// The handler's time for one batch, at most. One more batch is prefetched, so a consumer holds the work of one second.
 pub(super) const WORK_PER_BATCH: Duration = Duration::from_millis(500);
 /// Messages in one batch, at most. Larger batches were measured to be no faster.
 const MAX_BATCH: u32 = 500;
-/// Bytes of payload in one batch, at most, estimated from the last messages. With one batch ahead a consumer holds twice
+/// Bytes of payload in one batch, at most, estimated from the last messages. With the prefetched batch a consumer holds twice
 /// as much.
 const BYTES_PER_BATCH: f64 = 4.0 * 1024.0 * 1024.0;
 /// The weight of the last message in the running means.
@@ -17,13 +17,13 @@ const WEIGHT: f64 = 0.2;
 
 /// The running means of the handler's time and of the payloads.
 #[derive(Debug)]
-pub(super) struct Pace {
+pub(super) struct BatchSize {
     mean_seconds: f64,
     mean_bytes: f64,
     last_size: u32,
 }
 
-impl Pace {
+impl BatchSize {
     pub(super) fn new() -> Self {
         Self {
             mean_seconds: 0.0,
@@ -69,11 +69,11 @@ mod tests {
     use super::*;
 
     fn sizes(took: Duration, n: usize) -> Vec<u32> {
-        let mut pace = Pace::new();
+        let mut batch_size = BatchSize::new();
         (0..n)
             .map(|_| {
-                let size = pace.next_size();
-                (0..size).for_each(|_| pace.note(took, 1, 100));
+                let size = batch_size.next_size();
+                (0..size).for_each(|_| batch_size.note(took, 1, 100));
                 size
             })
             .collect()
@@ -87,17 +87,17 @@ mod tests {
 
     #[test]
     fn large_messages_come_in_small_batches() {
-        let mut pace = Pace::new();
+        let mut batch_size = BatchSize::new();
         for _ in 0..20 {
-            let size = pace.next_size();
-            (0..size).for_each(|_| pace.note(Duration::from_micros(5), 1, 1024 * 1024));
+            let size = batch_size.next_size();
+            (0..size).for_each(|_| batch_size.note(Duration::from_micros(5), 1, 1024 * 1024));
         }
-        assert_eq!(pace.next_size(), 4);
+        assert_eq!(batch_size.next_size(), 4);
     }
 
     #[test]
     fn messages_that_are_noted_together_count_as_each_would() {
-        let (mut each, mut together) = (Pace::new(), Pace::new());
+        let (mut each, mut together) = (BatchSize::new(), BatchSize::new());
         for (took, n) in [(50, 16), (1, 3), (7, 16)] {
             (0..n).for_each(|_| each.note(Duration::from_millis(took), 1, 100));
             let bytes = 100 * usize::try_from(n).unwrap();
@@ -111,14 +111,14 @@ mod tests {
 
     #[test]
     fn one_slow_message_among_those_noted_together_counts_for_all() {
-        let mut pace = Pace::new();
+        let mut batch_size = BatchSize::new();
         for _ in 0..20 {
-            let size = pace.next_size();
-            pace.note(Duration::from_micros(5) * size, size, 0);
+            let size = batch_size.next_size();
+            batch_size.note(Duration::from_micros(5) * size, size, 0);
         }
-        assert_eq!(pace.next_size(), 500);
-        pace.note(Duration::from_secs(16), 16, 0);
-        assert_eq!(pace.next_size(), 1, "a second each");
+        assert_eq!(batch_size.next_size(), 500);
+        batch_size.note(Duration::from_secs(16), 16, 0);
+        assert_eq!(batch_size.next_size(), 1, "a second each");
     }
 
     #[test]

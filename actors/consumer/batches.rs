@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::in_flight::{Held, Running};
-use super::prefetch::Ahead;
+use super::in_flight::{InFlight, Running};
+use super::prefetch::Prefetch;
 use super::run_loop::{Work, run_to_the_end, to_the_end};
 use super::settling::Ends;
 use crate::clock::now_ms;
@@ -20,21 +20,23 @@ impl Work {
     pub(super) async fn run_batches(
         &self,
         handler: &BatchHandler,
-        (mut held, mut permits): (Held, Permits),
-        ahead: &mut Ahead,
+        (mut in_flight, mut permits): (InFlight, Permits),
+        prefetch: &mut Prefetch,
         ends: &Ends,
         stop: &mut StopListener,
     ) {
         // Messages that did not fit into a batch (a suspect, or more than one batch) run without another fetch.
-        while held.peek().is_some() && !self.rests(stop) {
-            let mut batch = self.fill(&mut held, &mut permits, ahead, stop).await;
+        while in_flight.peek().is_some() && !self.rests(stop) {
+            let mut batch = self
+                .fill(&mut in_flight, &mut permits, prefetch, stop)
+                .await;
             if self.rests(stop) {
                 return;
             }
             if !permits.is_unlimited() {
                 let messages = u32::try_from(batch.len()).unwrap_or(u32::MAX);
                 let start = permits.start_some(messages);
-                let start = to_the_end(start, (&mut held, &mut *ahead), stop).await;
+                let start = to_the_end(start, (&mut in_flight, &mut *prefetch), stop).await;
                 match start {
                     None | Some(0) => return,
                     Some(started) => {
@@ -42,7 +44,7 @@ impl Work {
                     }
                 }
             }
-            let waiting = (&mut held, &mut *ahead);
+            let waiting = (&mut in_flight, &mut *prefetch);
             self.run_batch(handler, batch, waiting, ends, stop).await;
         }
     }
@@ -51,25 +53,25 @@ impl Work {
     /// it has by then.
     async fn fill(
         &self,
-        held: &mut Held,
+        in_flight: &mut InFlight,
         permits: &mut Permits,
-        ahead: &mut Ahead,
+        prefetch: &mut Prefetch,
         stop: &mut StopListener,
-    ) -> Held {
+    ) -> InFlight {
         let full = usize::try_from(self.batch.size.get()).unwrap_or(usize::MAX);
         let most_bytes = usize::try_from(self.batch.bytes).unwrap_or(usize::MAX);
-        let mut batch = Held::new(&self.origin(), nothing());
+        let mut batch = InFlight::new(&self.origin(), nothing());
         let wait_until = Instant::now() + self.batch.wait;
         let mut bytes = 0_usize;
         while !stop.begun() && batch.len() < full {
-            let next = held.peek();
+            let next = in_flight.peek();
             // A suspect is a batch of its own.
             let suspect_next = next.is_some_and(|delivery| delivery.suspect);
             let through = bytes.saturating_add(next.map_or(0, bytes_of));
             if batch.len() > 0 && (suspect_next || through > most_bytes) {
                 break;
             }
-            if let Some(delivery) = held.next() {
+            if let Some(delivery) = in_flight.next() {
                 bytes = through;
                 batch.add(delivery);
                 if suspect_next {
@@ -78,9 +80,9 @@ impl Work {
                 continue;
             }
             tokio::select! {
-                more = ahead.next(stop) => match more {
+                more = prefetch.next(stop) => match more {
                     Some((more, more_permits)) => {
-                        *held = more;
+                        *in_flight = more;
                         permits.absorb(more_permits);
                     }
                     None => break,
@@ -94,18 +96,18 @@ impl Work {
     async fn run_batch(
         &self,
         handler: &BatchHandler,
-        mut filled: Held,
-        waiting: (&mut Held, &mut Ahead),
+        mut filled: InFlight,
+        waiting: (&mut InFlight, &mut Prefetch),
         ends: &Ends,
         stop: &mut StopListener,
     ) {
-        let (held, ahead) = waiting;
+        let (in_flight, prefetch) = waiting;
         let suspect = filled.peek().is_some_and(|delivery| delivery.suspect);
         let entered = self.quarantine.enter(suspect);
-        let Some(guard) = to_the_end(entered, (&mut *held, &mut *ahead), stop).await else {
+        let Some(guard) = to_the_end(entered, (&mut *in_flight, &mut *prefetch), stop).await else {
             return;
         };
-        let mut ours = Held::new(&self.origin(), nothing());
+        let mut ours = InFlight::new(&self.origin(), nothing());
         while let Some(delivery) = filled.peek() {
             let Delivery {
                 message,
@@ -162,7 +164,7 @@ impl Work {
         });
         let shown = shown.as_deref().map(|id| (&*self.state, id));
         let began = Instant::now();
-        let ended = run_to_the_end(job, (held, ahead), stop, shown).await;
+        let ended = run_to_the_end(job, (in_flight, prefetch), stop, shown).await;
         ends.tally.handled(began.elapsed(), 1);
         ends.tally.idle();
         let Some(outcomes) = ended else {

@@ -47,7 +47,7 @@ fn counts(ends: &[Settled]) -> Settlements {
 }
 
 /// Holds the messages of one consumer that wait, and the one that runs.
-pub(super) struct Held {
+pub(super) struct InFlight {
     origin: Origin,
     /// Messages that were peeked at, or added. They run before those of `rest`.
     made: VecDeque<Delivery>,
@@ -56,7 +56,7 @@ pub(super) struct Held {
     running: Option<Receipt>,
 }
 
-impl Held {
+impl InFlight {
     pub(super) fn new(origin: &Origin, fetched: Fetched) -> Self {
         Self {
             origin: origin.clone(),
@@ -126,7 +126,7 @@ impl Held {
     }
 }
 
-impl Drop for Held {
+impl Drop for InFlight {
     fn drop(&mut self) {
         let running = self.running.take();
         self.release_with(running);

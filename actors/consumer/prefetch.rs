@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use tokio::sync::{mpsc, watch};
 
-use super::in_flight::{Held, Origin};
+use super::in_flight::{InFlight, Origin};
 use crate::orders::PauseFlag;
 use crate::outage::Outage;
 use crate::rate::{Limiter, Permits};
@@ -17,16 +17,16 @@ use crate::source::{Fetcher, Locality};
 use crate::stop::StopListener;
 
 /// The prefetched batches. Dropping it releases them.
-pub(super) struct Ahead {
+pub(super) struct Prefetch {
     /// Messages in the next batch; 0: nothing is fetched.
     wanted: watch::Sender<u32>,
     /// Whether the consumer waits for a batch. Set only with a `rate_limit`.
     waits: watch::Sender<bool>,
     rate: Arc<Limiter>,
-    batches: mpsc::Receiver<(Held, Permits)>,
+    batches: mpsc::Receiver<(InFlight, Permits)>,
 }
 
-impl Ahead {
+impl Prefetch {
     /// Begins to fetch, until the stop begins.
     pub(super) fn start(
         queue: &str,
@@ -64,7 +64,7 @@ impl Ahead {
     }
 
     /// The next batch. None when a stop begins.
-    pub(super) async fn next(&mut self, stop: &mut StopListener) -> Option<(Held, Permits)> {
+    pub(super) async fn next(&mut self, stop: &mut StopListener) -> Option<(InFlight, Permits)> {
         if stop.begun() {
             return None;
         }
@@ -83,9 +83,9 @@ impl Ahead {
     }
 
     /// Releases the waiting messages, in flight and prefetched, and fetches nothing until more is wanted.
-    pub(super) fn let_go(&mut self, held: &mut Held) {
+    pub(super) fn let_go(&mut self, in_flight: &mut InFlight) {
         self.wanted.send_replace(0);
-        held.release();
+        in_flight.release();
         while let Ok(batch) = self.batches.try_recv() {
             drop(batch);
         }
@@ -112,7 +112,7 @@ async fn fetch(
     origin: Origin,
     who: Fetcher,
     mut wishes: watch::Receiver<u32>,
-    sender: mpsc::Sender<(Held, Permits)>,
+    sender: mpsc::Sender<(InFlight, Permits)>,
     mut outage: Outage,
     (mut stop, paused): (StopListener, PauseFlag),
     (rate, mut waits): (Arc<Limiter>, watch::Receiver<bool>),
@@ -164,7 +164,7 @@ async fn fetch(
             Ok(deliveries) => {
                 outage.passed();
                 origin.state.fetched(deliveries.len());
-                let batch = Held::new(&origin, deliveries);
+                let batch = InFlight::new(&origin, deliveries);
                 // Otherwise the handler began to take long during the fetch, or the queue was paused: the batch is released.
                 if *wishes.borrow() > 0 && !paused.is_on() {
                     room.send((batch, permits));

@@ -8,8 +8,8 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 
 use super::batch_size::WORK_PER_BATCH;
-use super::in_flight::{Held, Origin};
-use super::prefetch::Ahead;
+use super::in_flight::{InFlight, Origin};
+use super::prefetch::Prefetch;
 use super::settling::Ends;
 use super::single::Single;
 use crate::clock::{millis, now_ms};
@@ -55,7 +55,7 @@ impl Work {
             Consumer::Batch(_) => self.batch.size.get(),
         };
         let ends = Ends::start(&self.queue, &self.origin());
-        let mut ahead = Ahead::start(
+        let mut prefetch = Prefetch::start(
             &self.queue,
             &self.origin(),
             self.fetcher(),
@@ -66,23 +66,23 @@ impl Work {
         match &self.handler {
             Consumer::Single(handler) => {
                 let mut single = Single::new(&self, handler, &ends);
-                while let Some((held, permits)) = ahead.next(&mut stop).await {
-                    let batch = (held, permits);
-                    let next_size = single.run(batch, &mut ahead, &mut stop).await;
-                    ahead.want(next_size);
+                while let Some((in_flight, permits)) = prefetch.next(&mut stop).await {
+                    let batch = (in_flight, permits);
+                    let next_size = single.run(batch, &mut prefetch, &mut stop).await;
+                    prefetch.want(next_size);
                 }
             }
             Consumer::Batch(handler) => {
                 let handler = handler.unshared_clone();
-                while let Some(fetched) = ahead.next(&mut stop).await {
-                    self.run_batches(&handler, fetched, &mut ahead, &ends, &mut stop)
+                while let Some(fetched) = prefetch.next(&mut stop).await {
+                    self.run_batches(&handler, fetched, &mut prefetch, &ends, &mut stop)
                         .await;
-                    ahead.want(self.batch.size.get());
+                    prefetch.want(self.batch.size.get());
                 }
             }
         }
         // Releases the prefetched batch.
-        drop(ahead);
+        drop(prefetch);
         ends.finish().await;
     }
 
@@ -196,7 +196,7 @@ impl Work {
 /// Waits for a future that is not the handler; see [`run_to_the_end`].
 pub(super) async fn to_the_end<T>(
     wait: impl Future<Output = T>,
-    waiting: (&mut Held, &mut Ahead),
+    waiting: (&mut InFlight, &mut Prefetch),
     stop: &mut StopListener,
 ) -> Option<T> {
     run_to_the_end(wait, waiting, stop, None).await
@@ -206,7 +206,7 @@ pub(super) async fn to_the_end<T>(
 /// waiting messages are released, and the job is shown among the running ones.
 pub(super) async fn run_to_the_end<T>(
     job: impl Future<Output = T>,
-    (held, ahead): (&mut Held, &mut Ahead),
+    (in_flight, prefetch): (&mut InFlight, &mut Prefetch),
     stop: &mut StopListener,
     shown: Option<(&QueueState, &str)>,
 ) -> Option<T> {
@@ -219,7 +219,7 @@ pub(super) async fn run_to_the_end<T>(
         biased;
         ended = &mut job => return Some(ended),
         () = stop.deadline() => return None,
-        () = tokio::time::sleep(WORK_PER_BATCH) => ahead.let_go(held),
+        () = tokio::time::sleep(WORK_PER_BATCH) => prefetch.let_go(in_flight),
     }
     let since_ms = now_ms() - millis(WORK_PER_BATCH);
     let _shown = shown.map(|(state, id)| state.runs(id, since_ms));

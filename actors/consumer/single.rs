@@ -6,8 +6,8 @@
 
 use std::pin::pin;
 
-use super::in_flight::Held;
-use super::prefetch::Ahead;
+use super::in_flight::InFlight;
+use super::prefetch::Prefetch;
 use super::run_loop::{Work, run_to_the_end, to_the_end};
 use super::settling::Ends;
 use super::stopwatch::Stopwatch;
@@ -59,23 +59,26 @@ impl<'a> Single<'a> {
     /// Runs a batch. Returns the size of the next batch.
     pub(super) async fn run(
         &mut self,
-        (mut held, mut permits): (Held, Permits),
-        ahead: &mut Ahead,
+        (mut in_flight, mut permits): (InFlight, Permits),
+        prefetch: &mut Prefetch,
         stop: &mut StopListener,
     ) -> u32 {
         self.watch.start();
         while !self.work.rests(stop) {
             if !permits.is_unlimited()
-                && !self.may_start((&mut held, &mut permits), ahead, stop).await
+                && !self
+                    .may_start((&mut in_flight, &mut permits), prefetch, stop)
+                    .await
             {
                 break;
             }
-            let Some(delivery) = held.start() else {
+            let Some(delivery) = in_flight.start() else {
                 break;
             };
             let mut turn = Turn::of(delivery);
             self.watch.message(turn.bytes(), &self.ends.tally);
-            self.run_one(&mut turn, &mut held, ahead, stop).await;
+            self.run_one(&mut turn, &mut in_flight, prefetch, stop)
+                .await;
             self.watch.lap_if_full(&self.ends.tally);
             // A handler that never waits would otherwise keep other tasks off this thread.
             tokio::task::coop::consume_budget().await;
@@ -92,23 +95,23 @@ impl<'a> Single<'a> {
     /// [`WORK_PER_BATCH`]: super::batch_size::WORK_PER_BATCH
     async fn may_start(
         &mut self,
-        (held, permits): (&mut Held, &mut Permits),
-        ahead: &mut Ahead,
+        (in_flight, permits): (&mut InFlight, &mut Permits),
+        prefetch: &mut Prefetch,
         stop: &mut StopListener,
     ) -> bool {
-        if held.len() == 0 {
+        if in_flight.len() == 0 {
             return false;
         }
-        let start = to_the_end(permits.start(), (held, ahead), stop);
+        let start = to_the_end(permits.start(), (in_flight, prefetch), stop);
         self.watch.aside(start).await == Some(true)
     }
 
-    /// Runs one message. `held` releases it where it does not come to its end.
+    /// Runs one message. `in_flight` releases it where it does not come to its end.
     async fn run_one(
         &mut self,
         turn: &mut Turn,
-        held: &mut Held,
-        ahead: &mut Ahead,
+        in_flight: &mut InFlight,
+        prefetch: &mut Prefetch,
         stop: &mut StopListener,
     ) {
         let (work, ends) = (self.work, self.ends);
@@ -121,7 +124,7 @@ impl<'a> Single<'a> {
             // The suspect would wait for this guard too.
             self.guard = None;
             let entered = work.quarantine.enter(turn.suspect);
-            let entered = to_the_end(entered, (&mut *held, &mut *ahead), stop);
+            let entered = to_the_end(entered, (&mut *in_flight, &mut *prefetch), stop);
             self.guard = self.watch.aside(entered).await;
             if self.guard.is_none() {
                 return;
@@ -130,13 +133,13 @@ impl<'a> Single<'a> {
         // The claim is checked directly before the start: the wait for the quarantine may have been long.
         let ours = work.ours(&self.id, &turn.receipt, stop);
         if !self.watch.aside(ours).await {
-            return held.settle(ends, Disposition::Release).await;
+            return in_flight.settle(ends, Disposition::Release).await;
         }
         if let Some(end) = work.used_up(&self.id, turn.attempt, turn.suspect) {
-            return held.settle(ends, end).await;
+            return in_flight.settle(ends, end).await;
         }
         self.watch.call(turn.arrived_ms, &ends.tally);
-        let Some(outcome) = self.call(turn, held, ahead, stop).await else {
+        let Some(outcome) = self.call(turn, in_flight, prefetch, stop).await else {
             log::warn!(
                 "queue `{}`: message {} still ran at the deadline and is released",
                 work.queue,
@@ -149,7 +152,7 @@ impl<'a> Single<'a> {
             Err(error) => {
                 let which = || format!("queue `{}`: message {}", work.queue, self.id);
                 let excused = excuse(error, which);
-                let excused = to_the_end(excused, (&mut *held, &mut *ahead), stop);
+                let excused = to_the_end(excused, (&mut *in_flight, &mut *prefetch), stop);
                 match self.watch.aside(excused).await {
                     Some(error) => Err(error),
                     // The deadline of the stop came: the message is released.
@@ -161,15 +164,15 @@ impl<'a> Single<'a> {
         let end = within(trace, || {
             work.end(&ends.tally, &self.id, turn.attempt, &outcome)
         });
-        self.watch.aside(held.settle(ends, end)).await;
+        self.watch.aside(in_flight.settle(ends, end)).await;
     }
 
     /// Calls the handler, with the message in the slot. None where the deadline of the stop came first.
     async fn call(
         &mut self,
         turn: &mut Turn,
-        held: &mut Held,
-        ahead: &mut Ahead,
+        in_flight: &mut InFlight,
+        prefetch: &mut Prefetch,
         stop: &mut StopListener,
     ) -> Option<JobResult> {
         if let Some(message) = &turn.message {
@@ -196,9 +199,9 @@ impl<'a> Single<'a> {
             match alone {
                 Some(guard) => {
                     let job = alone_at_first(guard, job);
-                    run_to_the_end(job, (held, ahead), stop, shown).await
+                    run_to_the_end(job, (in_flight, prefetch), stop, shown).await
                 }
-                None => run_to_the_end(job, (held, ahead), stop, shown).await,
+                None => run_to_the_end(job, (in_flight, prefetch), stop, shown).await,
             }
         };
         if let Some(slot) = &mut self.slot {

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::batch_size::Pace;
+use super::batch_size::BatchSize;
 use crate::clock::now_ms;
 use crate::state::Tally;
 
@@ -21,7 +21,7 @@ const FAST: Duration = Duration::from_micros(10);
 
 /// Times the messages of one consumer, for the batch size and for the tally.
 pub(super) struct Stopwatch {
-    pace: Pace,
+    batch_size: BatchSize,
     since: Instant,
     /// Waits since then that were not the handler's.
     aside: Duration,
@@ -41,7 +41,7 @@ pub(super) struct Stopwatch {
 impl Stopwatch {
     pub(super) fn new() -> Self {
         Self {
-            pace: Pace::new(),
+            batch_size: BatchSize::new(),
             since: Instant::now(),
             aside: Duration::ZERO,
             now_ms: 0,
@@ -112,7 +112,7 @@ impl Stopwatch {
     fn lap(&mut self, tally: &Tally) {
         let now = Instant::now();
         let took = now - self.since;
-        self.pace.note(took, self.messages, self.bytes);
+        self.batch_size.note(took, self.messages, self.bytes);
         let handler = took.saturating_sub(self.aside);
         tally.handled(handler, std::mem::take(&mut self.calls));
         self.count_waited(tally);
@@ -139,7 +139,7 @@ impl Stopwatch {
 
     /// The size of the next batch.
     pub(super) fn next_size(&mut self) -> u32 {
-        self.pace.next_size()
+        self.batch_size.next_size()
     }
 }
 
