@@ -288,7 +288,7 @@ fn a_partition_is_not_announced_to_one_whose_own_is_not_over() {
 }
 
 #[test]
-fn a_partition_that_is_lent_is_not_announced_until_what_was_drawn_is_entered() {
+fn a_borrowed_partition_is_not_announced_until_its_polled_records_are_entered() {
     let mut world = World::of(&[3]);
     let (partition, mut claim) = world.assignments.claim(one(1), 2, world.now).unwrap();
     claim.poll();
