@@ -55,11 +55,11 @@ impl Started {
     }
 }
 
-/// A fetch that was under way may take some of them once more, and gives them back as well.
-async fn all_given_back(source: &FakeSource, ids: &[i64]) {
+/// A fetch that was under way may take some of them once more, and releases them as well.
+async fn all_released(source: &FakeSource, ids: &[i64]) {
     let back = |source: &FakeSource| {
-        let given_back = source.ended(&Disposition::Release);
-        source.out().is_empty() && ids.iter().all(|id| given_back.contains(id))
+        let released = source.ended(&Disposition::Release);
+        source.out().is_empty() && ids.iter().all(|id| released.contains(id))
     };
     source.until(back).await;
 }

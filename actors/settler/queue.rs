@@ -67,7 +67,7 @@ struct State<T> {
 }
 
 impl<T> Queue<T> {
-    /// Answers how many wait. Gives the end back where there is no room.
+    /// Answers how many wait. Returns the end where there is no room.
     fn push(&self, end: T) -> Result<usize, T> {
         let mut state = self.state.lock();
         if state.waiting.len() >= MAX_WAITING {

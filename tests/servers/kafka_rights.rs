@@ -60,7 +60,7 @@ impl Kafka {
         };
         let client: BaseConsumer = self.client().create().unwrap();
         let name = CString::new(name).unwrap();
-        // SAFETY: the client outlives the order; all else is given back here, after the answer was read.
+        // SAFETY: the client outlives the order; all else is destroyed here, after the answer was read.
         unsafe {
             let client = client.client().native_ptr();
             let mut binding = sys::rd_kafka_AclBinding_new(

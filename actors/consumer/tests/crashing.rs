@@ -4,7 +4,7 @@ use super::*;
 use crate::consumer::Crash;
 
 #[actix::test]
-async fn a_crash_gives_back_everything_that_was_held() {
+async fn a_crash_releases_everything_that_was_held() {
     let (source, seen) = (FakeSource::new(), Seen::new());
     source.offer([1, 2, 3]);
     source.offer([4, 5]);
@@ -52,11 +52,11 @@ async fn a_crash_while_a_batch_fills_gives_it_back() {
     assert_eq!(seen.len(), 0, "it waits for more");
     consumer.addr.do_send(Crash);
     consumer.deaths.wait_for(1).await;
-    all_given_back(&source, &[1, 2, 3]).await;
+    all_released(&source, &[1, 2, 3]).await;
 }
 
 #[actix::test]
-async fn a_crash_while_the_standing_is_unsure_gives_back() {
+async fn a_crash_while_the_ownership_is_uncertain_releases() {
     tokio::time::pause();
     for handler in [noting(&Seen::new()), noting_batches(&Seen::new())] {
         let source = FakeSource::new();
@@ -69,6 +69,6 @@ async fn a_crash_while_the_standing_is_unsure_gives_back() {
         tokio::time::sleep(Duration::from_secs(1)).await;
         consumer.addr.do_send(Crash);
         consumer.deaths.wait_for(1).await;
-        all_given_back(&source, &[1, 2]).await;
+        all_released(&source, &[1, 2]).await;
     }
 }

@@ -3,7 +3,7 @@
 use super::*;
 
 #[actix::test]
-async fn nothing_starts_while_the_standing_is_unsure() {
+async fn nothing_starts_while_the_ownership_is_uncertain() {
     let (source, seen) = (FakeSource::new(), Seen::new());
     source.set_ownership(Ownership::Uncertain);
     source.offer([1]);
@@ -16,7 +16,7 @@ async fn nothing_starts_while_the_standing_is_unsure() {
 }
 
 #[actix::test]
-async fn what_others_took_over_is_given_back_and_never_starts() {
+async fn what_others_took_over_is_released_and_never_starts() {
     tokio::time::pause();
     let (singles, batches) = (Seen::new(), Seen::new());
     for handler in [noting(&singles), noting_batches(&batches)] {
@@ -38,7 +38,7 @@ async fn what_others_took_over_is_given_back_and_never_starts() {
 }
 
 #[actix::test]
-async fn a_stop_does_not_wait_for_an_unsure_standing() {
+async fn a_stop_does_not_wait_for_an_uncertain_ownership() {
     let source = FakeSource::new();
     source.set_ownership(Ownership::Uncertain);
     source.offer([1]);

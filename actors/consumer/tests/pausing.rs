@@ -22,7 +22,7 @@ fn pause_of_q() -> Vec<PauseRow> {
 }
 
 #[actix::test]
-async fn a_pause_ends_what_runs_and_gives_back_the_rest_until_the_resume() {
+async fn a_pause_ends_what_runs_and_releases_the_rest_until_the_resume() {
     let (source, seen, barrier) = (FakeSource::new(), Seen::new(), Barrier::closed());
     source.offer([1, 2, 3]);
     source.offer([4, 5]);
@@ -34,7 +34,7 @@ async fn a_pause_ends_what_runs_and_gives_back_the_rest_until_the_resume() {
     settle_down().await;
     barrier.open();
     source.until_done(1).await;
-    all_given_back(&source, &[2, 3, 4, 5]).await;
+    all_released(&source, &[2, 3, 4, 5]).await;
     settle_down().await;
     assert_eq!(seen.len(), 1, "nothing starts while it is paused");
     assert_eq!(source.ended(&Disposition::Complete), [1]);
@@ -49,7 +49,7 @@ async fn a_pause_ends_what_runs_and_gives_back_the_rest_until_the_resume() {
 }
 
 #[actix::test]
-async fn what_is_fetched_while_a_pause_begins_is_given_back() {
+async fn what_is_fetched_while_a_pause_begins_is_released() {
     let (source, seen) = (FakeSource::new(), Seen::new());
     let (pauses, work) = pausable(work(&source, noting(&seen)));
     let consumer = start(work);

@@ -18,7 +18,7 @@ async fn a_consumer_works_until_it_gets_quiet() {
 }
 
 #[actix::test]
-async fn quiet_ends_what_runs_and_gives_back_the_rest() {
+async fn quiet_ends_what_runs_and_releases_the_rest() {
     let (source, seen, barrier) = (FakeSource::new(), Seen::new(), Barrier::closed());
     source.offer([1, 2, 3]);
     source.offer([4, 5]);
@@ -33,14 +33,14 @@ async fn quiet_ends_what_runs_and_gives_back_the_rest() {
     consumer.deaths.wait_for(1).await;
     source.until(|s| s.out().is_empty()).await;
     assert_eq!(source.ended(&Disposition::Complete), [1]);
-    let mut given_back = source.ended(&Disposition::Release);
-    given_back.sort_unstable();
-    assert_eq!(given_back, [2, 3, 4, 5]);
+    let mut released = source.ended(&Disposition::Release);
+    released.sort_unstable();
+    assert_eq!(released, [2, 3, 4, 5]);
     assert_eq!(seen.len(), 1);
 }
 
 #[actix::test]
-async fn a_stop_gives_back_what_still_runs_at_its_deadline() {
+async fn a_stop_releases_what_still_runs_at_its_deadline() {
     let (source, seen) = (FakeSource::new(), Seen::new());
     source.offer([1, 2]);
     let consumer = start(work(&source, held_up(&seen, &Barrier::closed())));
@@ -83,7 +83,7 @@ async fn a_consumer_without_its_pool_ends_after_the_message_that_runs() {
 }
 
 #[actix::test]
-async fn a_fetch_that_ends_after_the_consumer_is_given_back() {
+async fn a_fetch_that_ends_after_the_consumer_is_released() {
     let source = FakeSource::new();
     let consumer = start(work(&source, noting(&Seen::new())));
     settle_down().await;

@@ -32,7 +32,7 @@ pub(super) async fn run_claim(
         biased;
         end = run_to_the_end(&config, &claim, stop.clone()) => end,
         () = stop.deadline() => {
-            log::warn!("delayed task {} still ran at the deadline and is given back", claim.task.id);
+            log::warn!("delayed task {} still ran at the deadline and is released", claim.task.id);
             TaskEnd::released(&claim.task)
         }
     };

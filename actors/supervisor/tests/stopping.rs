@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn a_stop_waits_for_what_runs_and_gives_back_the_rest() {
+fn a_stop_waits_for_what_runs_and_releases_the_rest() {
     let (code, world) = run(false, |world| async move {
         world.children().await;
         world.send("wait 1").await;
@@ -30,7 +30,7 @@ fn a_stop_waits_for_what_runs_and_gives_back_the_rest() {
 }
 
 #[test]
-fn what_still_runs_at_the_deadline_is_given_back() {
+fn what_still_runs_at_the_deadline_is_released() {
     let (code, world) = run(false, |world| async move {
         world.children().await;
         world.send("wait 1").await;

@@ -92,7 +92,7 @@ fn with_the_strategies_of_other_programs_a_group_is_shared_with_them() {
 /// The client of the Go project itself. It and librdkafka do not read each other's applications to a group's leader: one of
 /// kafka-go's that leads gives up and leaves, and librdkafka as the leader gives it nothing.
 #[test]
-fn a_group_of_kafka_go_is_taken_over_whole_and_given_back_when_the_daemon_leaves() {
+fn a_group_of_kafka_go_is_taken_over_whole_and_left_to_them_when_the_daemon_leaves() {
     let Some(server) = kafka::shared() else {
         return;
     };

@@ -215,7 +215,7 @@
     press(true);
     order(form, event.submitter).catch((cause) => flash(String(cause.message ?? cause), false)).finally(() => press(false));
   });
-  // A sentence that asks closes by Escape, and gives the focus back.
+  // A sentence that asks closes by Escape, and returns the focus.
   document.addEventListener("keydown", (event) => {
     const open = event.key === "Escape" && document.querySelector("details.confirm[open]");
     if (!open) return;
