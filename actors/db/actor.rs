@@ -54,7 +54,7 @@ struct Aside {
     write_queue: WriteQueue,
     /// The tables into which the blocked writes insert: further inserts would be blocked as well, and go straight here.
     tables: BTreeSet<InsertedInto>,
-    /// Whether there are ends among it: what gives rows back would make them stale.
+    /// Whether there are ends among its writes: a release of their rows would make them stale.
     has_ends: bool,
     since: Option<Instant>,
 }
@@ -302,7 +302,7 @@ impl Handler<Judge> for DbActor {
             actor.judging = false;
             match reaped {
                 Ok(Ok(reaped)) if !reaped.boots.is_empty() => log::warn!(
-                    "took over from {}, silent for three heartbeats: {} messages and {} delayed tasks given back",
+                    "took over from {}, silent for three heartbeats: {} messages and {} delayed tasks released",
                     reaped.boots.join(", "),
                     reaped.messages,
                     reaped.tasks

@@ -228,7 +228,7 @@ pub(crate) struct OutsideDeath {
     pub(crate) wait_ms: i64,
 }
 
-/// What was given back when dead boots were found.
+/// What was released when dead boots were found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Reaped {
     pub(crate) boots: Vec<String>,

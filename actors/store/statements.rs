@@ -1,7 +1,7 @@
 //! Gathers the writes of one transaction, so that many of one kind become one statement of many rows.
 //!
 //! Nobody has an answer to any of them yet, so none can depend on another: their order among inserts, ends and claims is
-//! free. Those that give rows back or judge boots stay where they are, with nothing moved across them.
+//! free. Those that release rows or judge boots stay where they are, with nothing moved across them.
 //!
 //! Claims of fires are made in one order in every daemon: two that claim the same hundred entries in one second would
 //! else wait for each other's rows crosswise.

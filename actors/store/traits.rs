@@ -68,7 +68,7 @@ pub(crate) enum Outcome {
 }
 
 impl Applied {
-    /// So many that are not tried yet.
+    /// The outcomes of this number of writes, none of which was tried yet.
     pub(crate) fn none_of(writes: usize) -> Self {
         Self {
             outcomes: std::iter::repeat_with(|| None).take(writes).collect(),

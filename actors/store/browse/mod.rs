@@ -50,13 +50,13 @@ pub(in crate::store) mod sql_of {
 pub(crate) trait Browse: Send + Sync {
     /// Waiting tasks that are due in each of these spans, counted up to `BAR_CAP` each; in the order of the spans.
     fn waiting_in(&self, spans: Vec<Span>) -> BoxFuture<'_, Result<Vec<u64>, DbError>>;
-    /// Looks for tasks in a step of rows.
+    /// Searches a step of rows for tasks.
     fn task_step(
         &self,
         asked: TasksAsked,
         rows: Rows,
     ) -> BoxFuture<'_, Result<Step<TaskLine, TaskPlace>, DbError>>;
-    /// Looks for dead letters in a step of rows, the newest first.
+    /// Searches a step of rows for dead letters, the newest first.
     fn dead_letter_step(
         &self,
         asked: DeadLettersAsked,
@@ -68,7 +68,7 @@ pub(crate) trait Browse: Send + Sync {
         id: i64,
         bytes: u32,
     ) -> BoxFuture<'_, Result<Option<DeadLetterOpened>, DbError>>;
-    /// Looks for orders in a step of rows, the newest first.
+    /// Searches a step of rows for orders, the newest first.
     fn audit_step(
         &self,
         asked: AuditAsked,
@@ -81,7 +81,7 @@ pub(crate) trait Browse: Send + Sync {
         after: i64,
         rows: u32,
     ) -> BoxFuture<'_, Result<Vec<AuditLine>, DbError>>;
-    /// Looks for runs of a partition in a step of rows, the newest first.
+    /// Searches a step of rows for runs of a partition, the newest first.
     fn run_step(
         &self,
         asked: PartitionRuns,

@@ -129,7 +129,7 @@ facts! {
         assert!(writer.write(write).await.stale.is_empty());
     }
 
-    async fn what_is_kept_is_not_given_back(world) {
+    async fn what_is_kept_is_not_released(world) {
         let mut writer = world.writer().await;
         let ids = writer.push(tasks(3)).await;
         let messages = writer.send((0..3).map(|_| message(b"x")).collect()).await;

@@ -88,7 +88,7 @@ facts! {
         assert_eq!(world.lags(&asked).await, [7, 0, 3, 4, 7]);
         assert!(world.lags(&[]).await.is_empty());
         writer.reap_gone(OTHER, Vec::new()).await;
-        assert_eq!(world.lags(&[("q", 1000)]).await, [7], "given back, and still unfinished");
+        assert_eq!(world.lags(&[("q", 1000)]).await, [7], "released, and still unfinished");
     }
 
     async fn lags_of_a_thousand_queues_are_answered_in_their_order(world) {

@@ -74,7 +74,7 @@ facts! {
         assert!(longest < Duration::from_secs(10), "{longest:?}");
     }
 
-    async fn a_row_that_cannot_be_given_back_keeps_no_other_from_it(world) {
+    async fn a_row_that_cannot_be_released_keeps_no_other_from_it(world) {
         let mut writer = world.writer().await;
         for owner in [ME, OTHER] {
             writer.begin(owner).await;
