@@ -1,4 +1,4 @@
-//! Sending to a topic.
+//! Sends messages to a topic.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -14,16 +14,16 @@ use crate::store::rows::NewMessage;
 
 /// Records under way at once: enough for full requests, few enough for the memory.
 const UNDER_WAY: usize = 10_000;
-/// librdkafka's queue is full of others' records: until there may be room.
+/// Pause while librdkafka's queue is full of other records.
 const PAUSE: Duration = Duration::from_millis(10);
 
 impl Clusters {
-    /// Answers after the brokers have acknowledged all of them. After a failure no more are given to the client, and those
-    /// that it has are waited for: what is in the topic is known one by one.
+    /// Returns after the brokers have acknowledged all messages. After a failure no more are handed to the client, and the
+    /// deliveries under way are awaited: so it is known of each message whether it is in the topic.
     ///
     /// # Errors
     ///
-    /// Which were not acknowledged, and why the first of them was not.
+    /// The messages that were not acknowledged, and why the first of them was not.
     pub(crate) async fn produce(
         &self,
         cluster: &str,
@@ -59,7 +59,7 @@ impl Clusters {
     }
 }
 
-/// Deliveries in the order in which they were begun, each with its place among the messages.
+/// Deliveries in the order in which they began, each with its place among the messages.
 #[derive(Default)]
 struct Deliveries {
     under_way: VecDeque<(usize, DeliveryFuture)>,
@@ -95,7 +95,7 @@ impl Deliveries {
     }
 }
 
-/// Whether the record can be in the topic all the same: the answer was lost, and not the record.
+/// Whether the record may be in the topic all the same: perhaps only the answer was lost.
 fn may_have_come(cause: &KafkaError) -> bool {
     matches!(cause, KafkaError::Canceled)
         || matches!(

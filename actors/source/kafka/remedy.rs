@@ -1,8 +1,8 @@
-//! Errors of joining a group, in words for people: what is wrong, and what would help.
+//! Errors of joining a group, as texts for people: the fault, and the remedy.
 
 use rdkafka::error::RDKafkaErrorCode as Code;
 
-/// Of any error; those that are in no list keep librdkafka's words.
+/// The text of any error. One that is in no list keeps librdkafka's text.
 pub(super) fn of_group(code: Code, reason: &str) -> String {
     let words = match code {
         Code::GroupAuthorizationFailed => {

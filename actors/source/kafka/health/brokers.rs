@@ -1,27 +1,26 @@
 //! Whether any broker answers.
 //!
-//! The brokers count as away once questions of our own go unanswered. An error of librdkafka alone is not enough: it
-//! waits in a queue, and may be read after the answer of a broker that has come back since. In turn, librdkafka notices
-//! a broker that hangs only after a minute, and our questions notice it within seconds.
+//! The brokers count as away once queries of our own are not answered. An error of librdkafka alone is not enough: it waits
+//! in a queue, and may be read after the answer of a broker that has come back since. Conversely, librdkafka notices a
+//! broker that hangs only after a minute, and our queries notice it within seconds.
 
 use std::time::{Duration, Instant};
 
 use crate::outage::Outage;
 
-/// Unanswered questions that confirm an error of librdkafka. The first one may have met a connection that was already
-/// broken.
+/// Unanswered queries that confirm an error of librdkafka. The first one may have used a connection that was already broken.
 const CONFIRMING: u32 = 2;
-/// Unanswered questions that suffice without an error of librdkafka: a broker that is busy for a moment is not away.
+/// Unanswered queries that suffice without an error of librdkafka: a broker that is busy for a moment is not away.
 const UNANSWERED_ALONE: u32 = 5;
-/// For this long after an outage librdkafka's errors belong to that outage: connections that were opened in it, and
-/// questions that were asked in it, fail one after the other. It is longer than librdkafka waits for a broker's greeting.
+/// The time after an outage for which librdkafka's errors belong to that outage: connections that were opened and queries
+/// that were sent in it fail one after the other. It is longer than librdkafka waits for a broker's handshake.
 const RECOVERING: Duration = Duration::from_secs(15);
 
-/// What is known of all brokers together.
+/// The state of all brokers together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::source::kafka) enum Brokers {
     Answer,
-    /// How many questions in a row were not answered; whether librdkafka reported as well that no broker answers.
+    /// The number of queries in a row that were not answered, and whether librdkafka has reported that no broker answers.
     InDoubt {
         unanswered: u32,
         reported: bool,
@@ -32,9 +31,9 @@ pub(in crate::source::kafka) enum Brokers {
 pub(super) struct Answers {
     outage: Outage,
     brokers: Brokers,
-    /// When a question was answered last.
+    /// When a query was answered last.
     last: Instant,
-    /// When the last outage was over.
+    /// When the last outage ended.
     back_at: Option<Instant>,
     /// librdkafka's last error of one connection: mostly the cause.
     last_reason: String,
@@ -78,7 +77,7 @@ impl Answers {
         };
     }
 
-    /// They are to be asked at once.
+    /// The brokers are to be queried at once.
     pub(super) fn doubt(&mut self) {
         if self.brokers == Brokers::Answer {
             self.brokers = Brokers::InDoubt {
@@ -88,8 +87,8 @@ impl Answers {
         }
     }
 
-    /// A broker answered a question that was asked after all reasons for doubt: a later outage is logged anew. Returns
-    /// whether the brokers were away.
+    /// A broker answered a query that was sent after all reasons for doubt: a later outage is logged anew. Returns whether
+    /// the brokers were away.
     pub(super) fn answered(&mut self) -> bool {
         let were_away = self.brokers == Brokers::Away;
         self.brokers = Brokers::Answer;
@@ -102,7 +101,7 @@ impl Answers {
         were_away
     }
 
-    /// A question was not answered.
+    /// A query was not answered.
     pub(super) fn unanswered(&mut self) {
         let (before, reported) = match self.brokers {
             Brokers::Answer => (0, false),
@@ -130,7 +129,7 @@ impl Answers {
             true => "no broker answers".to_owned(),
             false => format!("no broker answers; {}", self.last_reason),
         };
-        // How long to wait is librdkafka's business.
+        // librdkafka decides how long to wait.
         let _ = self.outage.failed_after(self.last.elapsed(), reason);
     }
 }

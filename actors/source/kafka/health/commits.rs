@@ -1,11 +1,11 @@
-//! Whether the brokers take our positions.
+//! Whether the brokers accept our commits.
 
 use std::time::{Duration, Instant};
 
 use crate::outage::Outage;
 
-/// How long commits are refused before a line in the log: in a rebalance they are refused for a moment. What was finished
-/// since runs again if the process is killed.
+/// The time for which commits fail before a log line: in a rebalance they are refused for a moment. Records that were
+/// finished since then run again if the process is killed.
 const PATIENCE: Duration = Duration::from_secs(15);
 
 pub(super) struct Commits {

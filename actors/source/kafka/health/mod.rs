@@ -1,4 +1,4 @@
-//! What is wrong with the brokers, the topic or the group: two log lines for each time it is.
+//! Problems of the brokers, the topic or the group: two log lines for each.
 
 mod brokers;
 mod commits;
@@ -23,12 +23,12 @@ const WARN_INTERVAL: Duration = Duration::from_secs(600);
 
 pub(super) struct Health {
     queue: String,
-    /// Of these locks no two are held at a time.
+    /// No two of these locks are held at a time.
     answers: Mutex<Answers>,
     place: Mutex<Place>,
     commits: Mutex<Commits>,
     warned: Mutex<Option<(Code, Instant)>>,
-    /// How many of our partitions may not be read.
+    /// The number of assigned partitions that may not be read.
     unreadable: AtomicUsize,
 }
 
@@ -63,19 +63,19 @@ impl Health {
                 Problem::Topic,
                 "the cluster does not show it to us; the right `READ` on the topic would help",
             ),
-            // No list of codes is complete: any error while the group assigns no partition is taken for the reason.
+            // No list of codes is complete: any error while the group assigns no partition counts as the reason.
             code if self.place.lock().waits() => self.hold_up(Problem::Group, &of_group(code, reason)),
             code => self.warn(code, reason),
         }
     }
 
-    /// A fetch from one more of our partitions is refused.
+    /// A fetch from one more assigned partition is refused.
     pub(super) fn unreadable(&self) {
         self.unreadable.fetch_add(1, Ordering::Relaxed);
         self.hold_up(Problem::Read, &Lack::TopicRight.to_string());
     }
 
-    /// That partition was read since, found to be at its end, or is no longer ours.
+    /// That partition was read, is at its end, or is no longer assigned.
     pub(super) fn readable(&self) {
         if self.unreadable.fetch_sub(1, Ordering::Relaxed) == 1 {
             self.place.lock().well(|problem| problem == Problem::Read);
@@ -96,7 +96,7 @@ impl Health {
             .well(|problem| problem == Problem::Position);
     }
 
-    /// Where a new group begins cannot be found out, and until then nothing comes.
+    /// The beginning of a new group cannot be decided, and until then no records come.
     pub(super) fn does_not_begin(&self, code: Option<Code>, reason: &str) {
         let why = match code {
             Some(Code::TopicAuthorizationFailed) => Lack::TopicRight.to_string(),
@@ -109,7 +109,7 @@ impl Health {
         );
     }
 
-    /// The brokers took no positions of ours, since when; or they took some.
+    /// The result of a commit.
     pub(super) fn committed(&self, result: Result<(), String>) {
         let mut commits = self.commits.lock();
         match result {
@@ -118,7 +118,7 @@ impl Health {
         }
     }
 
-    /// Whether nothing is known that would explain a question without an answer.
+    /// Whether no problem is known that would explain a query without an answer.
     pub(super) fn is_well(&self) -> bool {
         self.brokers() == Brokers::Answer && self.place.lock().is_well()
     }
@@ -131,7 +131,7 @@ impl Health {
         self.place.lock().well(|problem| problem == Problem::Leader);
     }
 
-    /// Hinders nothing that is known here.
+    /// Logs an error that hinders nothing that is known here.
     fn warn(&self, code: Code, reason: &str) {
         let (mut last, now) = (self.warned.lock(), Instant::now());
         let is_news = |(warned, at): (Code, Instant)| warned != code || now - at >= WARN_INTERVAL;
@@ -145,7 +145,7 @@ impl Health {
         let _ = self.place.lock().hold_up(problem, why);
     }
 
-    /// The member itself cannot be, and is made anew.
+    /// The member cannot go on, and is made anew. Returns the pause before that.
     pub(super) fn broken(&self, why: &str) -> Duration {
         self.place.lock().hold_up(Problem::Group, why)
     }
@@ -158,29 +158,29 @@ impl Health {
         self.place.lock().held_up()
     }
 
-    /// What held us up still does, as far as is known.
+    /// The present problem persists, as far as is known.
     pub(super) fn remind(&self) {
         self.place.lock().remind();
     }
 
-    /// A broker answered a question of ours.
+    /// A broker answered a query of ours.
     pub(super) fn answered(&self) {
         if self.answers.lock().answered() {
             self.place.lock().asks_group_anew();
         }
     }
 
-    /// A question was not answered.
+    /// A query was not answered.
     pub(super) fn unanswered(&self) {
         self.answers.lock().unanswered();
     }
 
-    /// The topic is there.
+    /// The topic exists.
     pub(super) fn found_topic(&self) {
         self.place.lock().well(|problem| problem == Problem::Topic);
     }
 
-    /// Why no records come, although there may be some.
+    /// Why no records come although there may be some.
     pub(super) fn hindrance(&self) -> Option<String> {
         if self.answers.lock().brokers() == Brokers::Away {
             return Some("no broker answers".to_owned());
@@ -188,23 +188,23 @@ impl Health {
         self.place.lock().hindrance()
     }
 
-    /// The group is asked for partitions, or has taken all of them.
+    /// The member asks the group for partitions, or has lost all of them.
     pub(super) fn asks_group(&self) {
         self.place.lock().asks_group();
     }
 
-    /// The session is over without a word of ours or the group's: the brokers are asked whether they are there.
+    /// The session ended by itself: the brokers are queried whether they are there.
     pub(super) fn lost_group(&self) {
         self.asks_group();
         self.answers.lock().doubt();
     }
 
-    /// The group shared out partitions.
+    /// The group assigned its partitions.
     pub(super) fn shared_out(&self, any_is_ours: bool) {
         self.place.lock().shared_out(any_is_ours);
     }
 
-    /// Whether the cluster must be asked why the group is silent.
+    /// Whether the cluster is to be queried why the group is silent.
     pub(super) fn must_probe(&self, now: Instant) -> bool {
         self.place.lock().must_probe(now)
     }

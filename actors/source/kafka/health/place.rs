@@ -1,29 +1,30 @@
-//! Whether records of the topic come to us as a member of the group, and if not why.
+//! Whether this member of the group gets records of the topic, and why not.
 //!
-//! A group that gives no partitions is watched too: librdkafka waits for a coordinator for ever, without an error.
+//! A group that assigns no partitions is watched too: librdkafka waits for a coordinator for ever, without an error.
 
 use std::time::{Duration, Instant};
 
 use super::super::probe::{GroupState, Lack, Reached};
 use crate::outage::Outage;
 
-/// A group takes seconds to share out, and longer when a member ended without leaving. This is longer than both.
+/// The time for the group to assign its partitions. That takes seconds, and longer when a member ended without leaving; this
+/// is longer than both.
 pub(super) const GROUP_PATIENCE: Duration = Duration::from_secs(30);
-/// What keeps the group from giving us partitions may become something else.
+/// Between two examinations of a silent group: the reason may change.
 pub(super) const PROBE_INTERVAL: Duration = Duration::from_secs(60);
 
-/// What keeps records from coming.
+/// The reason why no records come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::source::kafka) enum Problem {
-    /// The topic is not there, or not for us: that it has come is seen in the cluster's metadata.
+    /// The topic does not exist, or may not be described. Over when the cluster's metadata have it.
     Topic,
-    /// It is shown and may not be read: over when something was read. The metadata are the same as ever.
+    /// The topic may be described and not read. Over when a record was read, as the metadata do not show it.
     Read,
-    /// Some partitions have no position that is in their logs: over when records, or their ends, come of all of them.
+    /// Some partitions have no position that is in their logs. Over when records or ends have come of all of them.
     Position,
-    /// The group does not take us: that it does is seen when it shares out partitions.
+    /// The group does not accept this member. Over when it assigns its partitions.
     Group,
-    /// Some partitions have no leader that can be reached: over when all leaders have answered.
+    /// Some partitions have no leader that can be reached. Over when all leaders have answered.
     Leader,
 }
 
@@ -47,9 +48,9 @@ impl Waiting {
 pub(super) struct Place {
     outage: Outage,
     held_up: Option<(Problem, String)>,
-    /// Set while the group has not given us our share.
+    /// Set while the group has not assigned partitions to this member.
     waiting: Option<Waiting>,
-    /// The group has shared out its partitions since this process asked for some.
+    /// The group has assigned its partitions since this member joined.
     is_taken: bool,
 }
 
@@ -72,7 +73,7 @@ impl Place {
         self.held_up.as_ref().map(|(problem, _)| *problem)
     }
 
-    /// Answers how long to wait before the next try.
+    /// Returns the pause before the next attempt.
     pub(super) fn hold_up(&mut self, problem: Problem, why: &str) -> Duration {
         self.held_up = Some((problem, why.to_owned()));
         self.outage.failed(why)
@@ -85,7 +86,7 @@ impl Place {
         }
     }
 
-    /// What held us up does so no more, if it was one of these.
+    /// Ends the present problem, if it is one of these.
     pub(super) fn well(&mut self, of: impl Fn(Problem) -> bool) {
         if self.held_up().is_some_and(of) {
             self.held_up = None;
@@ -93,8 +94,8 @@ impl Place {
         }
     }
 
-    /// Why no records come, although there may be some. A group that has taken us may share out its partitions anew, and
-    /// has [`GROUP_PATIENCE`] for it: each deployment does that to all members, and none of them is any less ready.
+    /// Why no records come although there may be some. A group that has accepted this member may assign its partitions anew,
+    /// and has [`GROUP_PATIENCE`] for it: each deployment causes that for all members, and they stay ready.
     pub(super) fn hindrance(&self) -> Option<String> {
         let is_new_share = match (self.held_up(), &self.waiting) {
             (None | Some(Problem::Group), Some(waiting)) if self.is_taken => {
@@ -121,24 +122,24 @@ impl Place {
         self.waiting.is_some()
     }
 
-    /// From now on the group owes an answer.
+    /// The member has joined, and waits for the group's assignment from now on.
     pub(super) fn asks_group(&mut self) {
         self.waiting
             .get_or_insert_with(|| Waiting::from(Instant::now()));
     }
 
-    /// It could not answer until now.
+    /// The group could not answer until now: the wait begins anew.
     pub(super) fn asks_group_anew(&mut self) {
         if self.waiting.is_some() {
             self.waiting = Some(Waiting::from(Instant::now()));
         }
     }
 
-    /// The group shared out partitions.
+    /// The group assigned its partitions.
     pub(super) fn shared_out(&mut self, any_is_ours: bool) {
         self.is_taken = true;
         self.waiting = None;
-        // Where we have no partition there is nothing to read.
+        // A member without a partition has nothing to read.
         self.well(|problem| match problem {
             Problem::Group => true,
             Problem::Topic => any_is_ours,
@@ -147,8 +148,8 @@ impl Place {
         });
     }
 
-    /// Whether the cluster must be asked why the group is silent: it has been silent for long enough, and nothing is known
-    /// that would explain it.
+    /// Whether the cluster is to be queried why the group is silent: it has been silent for long enough, and no known problem
+    /// explains it.
     pub(super) fn must_probe(&mut self, now: Instant) -> bool {
         let is_explained = matches!(
             self.held_up(),
@@ -180,11 +181,11 @@ impl Place {
             ),
             Ok(_) => "brokers, topic, coordinator and rights are as they should be; the brokers' logs may show why the group does not admit this member".to_owned(),
         };
-        // An error of librdkafka itself is more specific.
+        // An error that librdkafka reported is more specific.
         if self.held_up() != Some(Problem::Group) {
             let silent = since.elapsed().as_secs();
             let why = format!("the group has given us no partitions for {silent} s: {why}");
-            // It has lasted since the group was asked, and not since it became suspicious.
+            // It has lasted since the member joined, not since the silence was noticed.
             let _ = self.outage.failed_after(since.elapsed(), &why);
             self.held_up = Some((Problem::Group, why));
         }

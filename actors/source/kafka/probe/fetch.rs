@@ -1,4 +1,4 @@
-//! A fetch at the end of each partition: its leader is reached at its advertised address, and lets us read.
+//! Fetches at the end of each partition: its leader can be reached at its advertised address, and this user may read.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -13,7 +13,7 @@ use super::{Lack, Listener};
 
 const POLL: Duration = Duration::from_millis(100);
 
-/// Answers how many partitions there are.
+/// Returns the number of partitions.
 pub(super) fn all(
     client: &BaseConsumer<Listener>,
     metadata: &Metadata,
@@ -44,7 +44,7 @@ pub(super) fn all(
             Some(Err(KafkaError::PartitionEOF(partition))) => drop(silent.remove(&partition)),
             Some(Err(cause)) => match cause.rdkafka_error_code() {
                 Some(Code::TopicAuthorizationFailed) => return Err(Lack::TopicRight),
-                // News of one connection, which librdkafka makes again.
+                // An error of one connection, which librdkafka opens again.
                 _ => log::debug!("a fetch from `{topic}`: {cause}"),
             },
         }
@@ -55,7 +55,7 @@ pub(super) fn all(
     }
 }
 
-/// Of the leader that most silent partitions have.
+/// The leader of most silent partitions.
 fn away(
     client: &BaseConsumer<Listener>,
     metadata: &Metadata,

@@ -1,6 +1,6 @@
-//! The group as its coordinator describes it: that there is a coordinator, and whether we may join.
+//! The group as its coordinator describes it: whether there is a coordinator, and whether this user may join.
 //!
-//! rdkafka does not wrap this question of librdkafka's.
+//! rdkafka does not wrap this query of librdkafka.
 
 use std::ffi::CString;
 use std::ptr;
@@ -17,19 +17,19 @@ use rdkafka::error::RDKafkaErrorCode as Code;
 use super::super::native::Owned;
 use super::{Lack, Listener};
 
-/// librdkafka answers by the question's own time-out; this is added for the way.
+/// Added to the query's own time-out, after which librdkafka returns an error.
 const MARGIN: Duration = Duration::from_secs(1);
 
-/// What the group is doing.
+/// The state of the group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum GroupState {
-    /// It waits for its members to join, or to take their shares.
+    /// The group waits for its members to join, or to get their partitions.
     Rebalancing { members: usize },
-    /// Anything else.
+    /// Any other state.
     Other,
 }
 
-/// Asks the coordinator.
+/// Queries the coordinator.
 pub(super) fn describe(
     client: &BaseConsumer<Listener>,
     group: &str,
@@ -106,7 +106,7 @@ fn read(answer: &Owned<rd_kafka_event_t>) -> Result<GroupState, Lack> {
         }
         let operations =
             sys::rd_kafka_ConsumerGroupDescription_authorized_operations(group, &raw mut count);
-        // None is an answer of brokers that do not show it.
+        // Brokers that do not show the state return none.
         if !operations.is_null() && count > 0 {
             let ours = std::slice::from_raw_parts(operations, count);
             let reads = |operation: &Operation| {
@@ -131,7 +131,7 @@ fn read(answer: &Owned<rd_kafka_event_t>) -> Result<GroupState, Lack> {
     }
 }
 
-/// By code: a broker that answers about the group is its coordinator, or knows that there is none.
+/// The meaning of an error code: a broker that answers for the group is its coordinator, or knows that there is none.
 fn answered_with(code: Code) -> Result<GroupState, Lack> {
     match code {
         Code::GroupAuthorizationFailed => Err(Lack::GroupRight),

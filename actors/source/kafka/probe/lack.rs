@@ -1,4 +1,4 @@
-//! What a member of a group would lack, in words for people: what is wrong, and what would help.
+//! The conditions that a member of a group lacks, as texts for people: the fault, and the remedy.
 
 use std::time::Duration;
 
@@ -10,24 +10,24 @@ pub(crate) enum Lack {
     /// The settings make no client.
     #[error("librdkafka makes no client: {0}")]
     Client(#[source] KafkaError),
-    /// Not even one of the addresses in the settings answers.
+    /// None of the addresses in the settings answers.
     #[error("no broker answered within {} s{}", .patience.as_secs(), because(.reason))]
     Brokers { patience: Duration, reason: String },
-    /// One of those in the settings does, and none of those that it names.
+    /// An address in the settings answers, and none of the advertised ones does.
     #[error(
         "a broker answered at the address in the settings, and none does at those that the brokers advertise{}; the brokers' `advertised.listeners` must be addresses that can be reached from here", because(.reason)
     )]
     Advertised { reason: String },
-    /// Missing or hidden.
+    /// The topic is missing, or this user may not describe it.
     #[error("the cluster has no such topic, or does not show it to us")]
     Topic,
-    /// Shown, and not to be read.
+    /// The topic may be described and not read.
     #[error("the cluster does not let us read the topic; the right `READ` on the topic would help")]
     TopicRight,
     /// A partition that no broker serves.
     #[error("partitions {0} have no leader: the brokers that have their replicas are away")]
     Leader(String),
-    /// What the brokers name as their address is none for us.
+    /// The advertised address of a broker cannot be reached.
     #[error(
         "broker {broker} leads partitions {partitions} and does not answer at `{address}`, its advertised address{}; the brokers' `advertised.listeners` must be addresses that can be reached from here", because(.reason)
     )]
@@ -42,13 +42,13 @@ pub(crate) enum Lack {
         "the cluster names no coordinator for the group, and shows no topic `__consumer_offsets`; it has {brokers} brokers, and `offsets.topic.replication.factor` (3 by default) must not be more"
     )]
     OffsetsTopic { brokers: usize },
-    /// Not found, or not reached.
+    /// The coordinator was not found, or not reached.
     #[error("the group's coordinator does not answer{}; each broker must be reachable at its advertised address", because(.reason))]
     Coordinator { reason: String },
-    /// The group is not for us.
+    /// This user may not read the group.
     #[error("the cluster does not let us into the group; the right `READ` on the group would help")]
     GroupRight,
-    /// In librdkafka's words.
+    /// Any other error, with librdkafka's text.
     #[error("{0}")]
     Other(String),
 }
@@ -60,7 +60,7 @@ fn because(reason: &str) -> String {
     }
 }
 
-/// `0, 1, 2` and the number of the others.
+/// The first partitions as `0, 1, 2`, and the number of the others.
 pub(super) fn some_of(partitions: &[i32]) -> String {
     const SHOWN: usize = 5;
     let shown: Vec<String> = partitions

@@ -1,8 +1,8 @@
-//! Asks a cluster for everything that a member of a group needs, without joining the group: the topic, a fetch from the
-//! leader of each partition at its advertised address, the group's coordinator, and the rights to read topic and group.
+//! Checks everything that a member of a group needs, without joining the group: the topic, a fetch from the leader of each
+//! partition at its advertised address, the group's coordinator, and the rights to read topic and group.
 //!
-//! Metadata alone prove little: any broker answers them, also one whose advertised address cannot be reached, and users
-//! without the right to read get them as well.
+//! Metadata alone prove little: a broker whose advertised address cannot be reached returns them too, and users without the
+//! right to read get them.
 
 mod fetch;
 mod group;
@@ -21,12 +21,12 @@ use rdkafka::{ClientConfig, ClientContext};
 pub(crate) use self::group::GroupState;
 pub(crate) use self::lack::Lack;
 
-/// One try of a question; a broker of several may hang while the others answer.
+/// The time for one attempt of a query: one broker of several may hang while the others answer.
 const TRY: Duration = Duration::from_secs(2);
-/// Where the positions of all groups are.
+/// The topic with the positions of all groups.
 const OFFSETS_TOPIC: &str = "__consumer_offsets";
 
-/// What was found where nothing lacks.
+/// The findings where nothing lacks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Reached {
     pub(crate) partitions: usize,
@@ -37,15 +37,15 @@ pub(crate) struct Reached {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Cluster {
     pub(crate) brokers: usize,
-    /// Of those that are shown to us.
+    /// The topics that this user may describe.
     pub(crate) topics: usize,
 }
 
-/// Asks whether any broker answers. Blocks its thread.
+/// Checks whether any broker answers. Blocks its thread.
 ///
 /// # Errors
 ///
-/// When none does, and why.
+/// When none does, with the reason.
 pub(crate) fn reach(config: &ClientConfig, patience: Duration) -> Result<Cluster, Lack> {
     let metadata = metadata(&client(config)?, None, patience)?;
     Ok(Cluster {
@@ -54,7 +54,7 @@ pub(crate) fn reach(config: &ClientConfig, patience: Duration) -> Result<Cluster
     })
 }
 
-/// Asks with a member's settings; `patience` bounds each question. Blocks its thread.
+/// Runs all checks with a member's settings. `patience` bounds each query. Blocks its thread.
 ///
 /// # Errors
 ///
@@ -75,7 +75,7 @@ pub(crate) fn probe(
 
 fn client(config: &ClientConfig) -> Result<BaseConsumer<Listener>, Lack> {
     let mut config = config.clone();
-    // What goes wrong is the answer.
+    // Errors are returned, not logged.
     config.set_log_level(RDKafkaLogLevel::Critical);
     // A probe must not make a topic.
     config.set("allow.auto.create.topics", "false");
@@ -100,7 +100,7 @@ fn topic_metadata(
     }
 }
 
-/// Of one topic, or of all.
+/// The metadata of one topic, or of all topics.
 fn metadata(
     client: &BaseConsumer<Listener>,
     topic: Option<&str>,
@@ -130,15 +130,15 @@ fn metadata(
     }
 }
 
-/// Whether any broker has answered this client: then it has turned to the addresses that the brokers advertise, and asks
-/// those of the settings no more.
+/// Whether any broker has answered this client. Then the client uses the addresses that the brokers advertise, and no longer
+/// those of the settings.
 fn knows_brokers(client: &BaseConsumer<Listener>) -> bool {
-    // SAFETY: the client lives. It does not ask for what it does not know.
+    // SAFETY: the client lives. With this time-out it sends no query.
     let controller = unsafe { rd_kafka_controllerid(client.client().native_ptr(), 0) };
     controller >= 0
 }
 
-/// The coordinator was not found in time, or not reached: which, and why.
+/// Why the coordinator was not found or not reached in time.
 fn why_no_group(client: &BaseConsumer<Listener>, metadata: &Metadata, failed: Lack) -> Lack {
     let Lack::Coordinator { .. } = failed else {
         return failed;
@@ -160,7 +160,7 @@ fn why_no_group(client: &BaseConsumer<Listener>, metadata: &Metadata, failed: La
     }
 }
 
-/// Keeps librdkafka's errors of connections: mostly the cause of an unanswered question.
+/// Keeps librdkafka's errors of connections, which are mostly the cause of an unanswered query.
 #[derive(Default)]
 struct Listener {
     reason: Mutex<String>,
