@@ -13,7 +13,7 @@ test: setup check
 
 # The suites of databases and Redis, and a test of loss, on servers of other releases than the machine's own.
 REDIS_SUITE = servers_are_of_the_releases_asked_for source::redis:: redis::losses::
-DATABASE_SUITE = store::suite:: store::mysql::tests:: store::postgres::tests:: two_daemons::
+DATABASE_SUITE = store::suite:: store::mysql::server::tests:: store::postgres::server::tests:: two_daemons::
 OTHER_RELEASES = cargo test --lib --test servers --test daemon --
 releases:
 	TEST_SERVERS=newer $(OTHER_RELEASES) $(DATABASE_SUITE) $(REDIS_SUITE)

@@ -8,9 +8,10 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Binary, Nullable, Text};
 use diesel_async::RunQueryDsl;
 
-use super::by_ids::list;
+use super::server::by_ids::list;
 use super::dialect::Connection;
-use super::{IN_ONE_STATEMENT, messages, named};
+use super::named;
+use super::server::{IN_ONE_STATEMENT, messages};
 use crate::store::apart::without;
 use crate::store::columns::RUNNING;
 use crate::store::raw_task::RawTask;

@@ -11,7 +11,7 @@ use diesel_async::pooled_connection::PoolableConnection;
 use diesel_async::{AsyncMysqlConnection, RunQueryDsl, SimpleAsyncConnection};
 use tokio::time::timeout;
 
-use super::limits::Limits;
+use super::server::limits::Limits;
 use crate::store::apart::Unclaimable;
 
 /// See the module's header.

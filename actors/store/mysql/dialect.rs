@@ -4,7 +4,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
 use diesel_async::RunQueryDsl;
 
-use super::by_ids::{self, list};
+use super::server::by_ids::{self, list};
 use super::named;
 use crate::store::browse::Words;
 use crate::store::columns::DONE;

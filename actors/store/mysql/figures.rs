@@ -11,7 +11,7 @@ use diesel_async::SimpleAsyncConnection;
 use futures_util::future::join_all;
 
 use super::connect;
-use super::store::ServerStore;
+use super::server::store::ServerStore;
 use crate::config::Secret;
 use crate::db::{Db, DbActor};
 use crate::drop_notice::GoneNotice;

@@ -11,7 +11,7 @@ use diesel_async::RunQueryDsl;
 
 use super::dialect::Connection;
 use super::product::RETURNING_ID;
-use super::{IN_ONE_STATEMENT, tasks};
+use super::server::{IN_ONE_STATEMENT, tasks};
 use crate::store::rows::NewTask;
 use crate::trace::Trace;
 
@@ -143,7 +143,7 @@ pub(super) async fn last_ids(connection: &mut Connection, rows: usize) -> QueryR
 #[cfg(test)]
 mod tests {
     use super::super::connect;
-    use super::super::store::ServerStore;
+    use super::super::server::store::ServerStore;
     use super::*;
     use crate::config::Secret;
     use crate::servers;

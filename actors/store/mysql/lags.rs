@@ -7,7 +7,7 @@ use diesel::sql_types::{BigInt, Nullable, Text};
 use diesel_async::RunQueryDsl;
 
 use super::dialect::{Connection, NOW_MS};
-use super::questions::{Count, owners};
+use super::server::questions::{Count, owners};
 
 /// Queues in one statement: a thousand are asked about in twenty, none of which is long.
 const QUEUES_IN_ONE_STATEMENT: usize = 50;

@@ -8,7 +8,7 @@ use diesel::sql_types::{BigInt, Nullable, Text};
 use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
 
 use super::dialect::Connection;
-use super::migrate::{OTHERS_ARE_AT_IT, failed, run};
+use super::server::migrate::{OTHERS_ARE_AT_IT, failed, run};
 use crate::config::Secret;
 use crate::store::error::DbError;
 use crate::store::migrations::{self, Migration, note};

@@ -6,7 +6,7 @@ use diesel::result::{DatabaseErrorKind as Kind, Error};
 use diesel_async::AsyncPgConnection;
 use diesel_async::pooled_connection::PoolableConnection;
 
-use super::limits::Limits;
+use super::server::limits::Limits;
 use crate::address::postgres::SqlStates;
 use crate::store::apart::Unclaimable;
 

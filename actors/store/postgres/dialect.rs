@@ -5,8 +5,8 @@ use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Text};
 use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
 
-use super::schema::delay_queue_log::{self as log, dsl};
-use super::{messages, tasks};
+use super::server::schema::delay_queue_log::{self as log, dsl};
+use super::server::{messages, tasks};
 use crate::store::apart::without;
 use crate::store::browse::Words;
 use crate::store::raw_task::RawTask;

@@ -5,7 +5,7 @@ use diesel::sql_types::{Array, BigInt, Nullable, Text};
 use diesel_async::RunQueryDsl;
 
 use super::dialect::{Connection, NOW_MS};
-use super::questions::{Count, owners};
+use super::server::questions::{Count, owners};
 
 #[derive(QueryableByName)]
 struct Queue {

@@ -8,7 +8,7 @@ use tokio::time::timeout;
 
 use super::dialect::Connection;
 use super::errors::is_lock_timeout;
-use super::migrate::{OTHERS_ARE_AT_IT, failed, run};
+use super::server::migrate::{OTHERS_ARE_AT_IT, failed, run};
 use crate::address::{NoConnection, postgres::sessions};
 use crate::config::Secret;
 use crate::store::error::DbError;

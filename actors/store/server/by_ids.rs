@@ -24,7 +24,7 @@ struct Claim {
     fence: i64,
 }
 
-pub(super) fn list(ids: &[i64]) -> String {
+pub(in crate::store) fn list(ids: &[i64]) -> String {
     let ids: Vec<String> = ids.iter().map(i64::to_string).collect();
     ids.join(",")
 }
@@ -51,7 +51,7 @@ pub(super) async fn await_tasks(
 }
 
 /// Locks those of the messages that are the owner's.
-pub(super) async fn lock_messages(
+pub(in crate::store) async fn lock_messages(
     connection: &mut Connection,
     owner: &str,
     ids: Vec<i64>,
@@ -131,7 +131,7 @@ pub(super) async fn delete_tasks(connection: &mut Connection, ids: &[i64]) -> Qu
 }
 
 /// The rows are the caller's.
-pub(super) async fn delete_messages(
+pub(in crate::store) async fn delete_messages(
     connection: &mut Connection,
     ids: &[i64],
 ) -> QueryResult<usize> {

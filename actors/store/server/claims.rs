@@ -3,15 +3,15 @@
 use std::collections::{HashMap, HashSet};
 
 /// The fence of each row that is the asking owner's.
-pub(super) type Claims = HashMap<i64, i64>;
+pub(in crate::store) type Claims = HashMap<i64, i64>;
 
 /// The asking owner's rows.
 #[derive(Debug, Default)]
-pub(super) struct Mine {
+pub(in crate::store) struct Mine {
     /// Locked for it.
-    pub(super) locked: Claims,
+    pub(in crate::store) locked: Claims,
     /// Somebody else has locked them, for who knows how long.
-    pub(super) held: Claims,
+    pub(in crate::store) held: Claims,
 }
 
 /// What an end comes to.

@@ -10,7 +10,7 @@ use crate::store::truncate::{ERROR_CHARS, NAME_CHARS, Plain, RESULT_CHARS, audit
 
 /// Characters, and bytes of a message; and how what is being written is made.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Limits {
+pub(in crate::store) struct Limits {
     task_result: usize,
     run_name: usize,
     run_exec_cmd: usize,

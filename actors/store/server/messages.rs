@@ -93,16 +93,16 @@ fn fitting(rows: &[(&NewMessage, &str)], most: usize) -> usize {
 
 /// A row as the claim reads it, on both servers.
 #[derive(QueryableByName)]
-pub(super) struct Claimed {
+pub(in crate::store) struct Claimed {
     #[diesel(sql_type = BigInt)]
-    pub(super) id: i64,
+    pub(in crate::store) id: i64,
     #[diesel(sql_type = Binary)]
-    pub(super) payload: Vec<u8>,
+    pub(in crate::store) payload: Vec<u8>,
     #[diesel(sql_type = Nullable<Binary>)]
-    pub(super) msg_key: Option<Vec<u8>>,
+    pub(in crate::store) msg_key: Option<Vec<u8>>,
     /// As bytes: another program may have put anything there.
     #[diesel(sql_type = Nullable<Binary>)]
-    pub(super) headers: Option<Vec<u8>>,
+    pub(in crate::store) headers: Option<Vec<u8>>,
     #[diesel(sql_type = BigInt)]
     due_ms: i64,
     #[diesel(sql_type = Integer)]

@@ -26,7 +26,7 @@ const PING_PATIENCE: Duration = Duration::from_secs(5);
 const PRINTED: &str =
     "`simplest_script migrate --print` shows the statements, for someone who may run them";
 
-pub(super) const OTHERS_ARE_AT_IT: &str =
+pub(in crate::store) const OTHERS_ARE_AT_IT: &str =
     "another daemon has been bringing the tables up to date for 10 minutes";
 
 /// The tables that are counted for people; a database on a server may have many others.
@@ -63,7 +63,7 @@ struct Count {
 }
 
 /// The server's error about a query, as long as it goes on answering: see `judged`.
-pub(super) fn failed(error: diesel::result::Error) -> DbError {
+pub(in crate::store) fn failed(error: diesel::result::Error) -> DbError {
     DbError::Migrate(error.to_string())
 }
 
@@ -120,7 +120,7 @@ async fn bring_up_to_date(connection: &mut Connection) -> Result<Vec<String>, Db
 }
 
 /// Runs statements of one migration; one that did not get its lock is tried again.
-pub(super) async fn run(
+pub(in crate::store) async fn run(
     connection: &mut Connection,
     statements: &[String],
     migration: &Migration,

@@ -12,14 +12,14 @@ use crate::store::rows::{COUNT_CAP, DelayCounts, MOST_QUEUES, due_ms};
 use crate::store::schema::{boot, queue_message};
 
 #[derive(QueryableByName)]
-pub(super) struct Count {
+pub(in crate::store) struct Count {
     #[diesel(sql_type = BigInt)]
-    pub(super) counted: i64,
+    pub(in crate::store) counted: i64,
 }
 
 /// Whose a message can be: nobody's, or that of a boot that lives. Who is judged dead or ends has its rows given back
 /// in the same transaction. The index begins with the owner, as the claim needs it.
-pub(super) async fn owners(connection: &mut Connection) -> QueryResult<Vec<String>> {
+pub(in crate::store) async fn owners(connection: &mut Connection) -> QueryResult<Vec<String>> {
     let mut owners: Vec<String> = boot::table
         .filter(boot::state.eq(ALIVE))
         .select(boot::owner)

@@ -33,7 +33,7 @@ pub(super) async fn insert(
 }
 
 /// How a new row begins: its status, its owner and its fence.
-pub(super) fn beginning<'a>(row: &NewTask, owner: &'a str) -> (i16, &'a str, i64) {
+pub(in crate::store) fn beginning<'a>(row: &NewTask, owner: &'a str) -> (i16, &'a str, i64) {
     match row.claimed {
         true => (RUNNING, owner, FIRST_FENCE),
         false => (WAITING, "", 0),
