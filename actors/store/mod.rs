@@ -1,8 +1,8 @@
 //! What a database must do for the daemon, and one adapter for each database: its rows, its writes, its statements.
 
-mod apart;
 pub(crate) mod browse;
 mod claim_outcome;
+mod claims;
 pub(crate) mod columns;
 mod cron_run;
 pub(crate) mod daemon_orders;
@@ -16,10 +16,12 @@ pub(crate) mod made_dead_letters;
 mod migrations;
 #[expect(
     clippy::duplicate_mod,
-    reason = "what is the same on every server is compiled once for each, with its connection"
+    reason = "what is the same on every database is compiled once for each, with its connection"
 )]
 mod mysql;
+mod parts;
 pub(crate) mod permits;
+#[expect(clippy::duplicate_mod, reason = "see `mysql`")]
 mod postgres;
 mod raw_task;
 mod retention;

@@ -11,7 +11,7 @@ diesel::table! {
         status -> Text,
         start_time -> BigInt,
         end_time -> BigInt,
-        cost_time -> BigInt,
+        cost_time -> Integer,
         #[sql_name = "partition"]
         partition_name -> Text,
         uk -> Text,

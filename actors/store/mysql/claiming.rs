@@ -8,12 +8,12 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Binary, Nullable, Text};
 use diesel_async::RunQueryDsl;
 
-use super::server::by_ids::list;
+use super::common::ids::list;
+use super::common::{IN_ONE_STATEMENT, messages};
 use super::dialect::Connection;
 use super::named;
-use super::server::{IN_ONE_STATEMENT, messages};
-use crate::store::apart::without;
 use crate::store::columns::RUNNING;
+use crate::store::parts::without;
 use crate::store::raw_task::RawTask;
 use crate::store::write::{ClaimMessages, ClaimTasks, Most};
 

@@ -12,7 +12,7 @@ use diesel_async::{AsyncMysqlConnection, RunQueryDsl, SimpleAsyncConnection};
 use tokio::time::timeout;
 
 use super::server::limits::Limits;
-use crate::store::apart::Unclaimable;
+use crate::store::parts::Unclaimable;
 
 /// See the module's header.
 pub(in crate::store) struct Connection {

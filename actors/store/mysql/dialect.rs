@@ -2,10 +2,10 @@
 
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
-use diesel_async::RunQueryDsl;
 
-use super::server::by_ids::{self, list};
+use super::common::ids::list;
 use super::named;
+use super::server::by_ids;
 use crate::store::browse::Words;
 use crate::store::columns::DONE;
 
@@ -20,8 +20,11 @@ pub(super) use super::migration::{
     refuse_settings, run_migration, unlock_migrations,
 };
 pub(super) use super::product::{FOR_UPDATE_OF_ROWS, program, refuse_old};
+pub(super) use super::server::sql::*;
+pub(super) use super::server::{dead, messages, tasks, warnings};
 
 pub(super) use crate::store::error_class::Collision;
+pub(super) use diesel_async::RunQueryDsl;
 
 pub(super) type Backend = diesel::mysql::Mysql;
 
@@ -90,12 +93,6 @@ pub(super) const WORDS: Words = Words {
 
 /// The first bound value.
 pub(super) const FIRST: &str = "?";
-pub(super) const UPSERT_BOOT: &str = "
-    INSERT INTO boot (owner, partition_name, host, pid, state, interval_ms, version, started_ms, heartbeat_ms)
-    VALUES (?, ?, ?, ?, ?, ?, ?,
-            (TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(3)) DIV 1000),
-            (TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(3)) DIV 1000))
-    ON DUPLICATE KEY UPDATE heartbeat_ms = VALUES(heartbeat_ms), state = VALUES(state)";
 
 macro_rules! insert_returning_ids {
     ($connection:expr, $insert:expr, $id:expr, $rows:expr) => {{

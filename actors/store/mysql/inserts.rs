@@ -9,9 +9,10 @@ use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::sql_types::{BigInt, Nullable, SmallInt, Text};
 use diesel_async::RunQueryDsl;
 
+use super::common::IN_ONE_STATEMENT;
 use super::dialect::Connection;
 use super::product::RETURNING_ID;
-use super::server::{IN_ONE_STATEMENT, tasks};
+use super::server::tasks;
 use crate::store::rows::NewTask;
 use crate::trace::Trace;
 

@@ -6,8 +6,8 @@ use diesel::query_builder::{BoxedSqlQuery, SqlQuery};
 use diesel::sql_types::{BigInt, Nullable, Text};
 use diesel_async::RunQueryDsl;
 
+use super::common::questions::{Count, owners};
 use super::dialect::{Connection, NOW_MS};
-use super::server::questions::{Count, owners};
 
 /// Queues in one statement: a thousand are asked about in twenty, none of which is long.
 const QUEUES_IN_ONE_STATEMENT: usize = 50;

@@ -1,9 +1,12 @@
 //! MySQL and MariaDB.
 //!
-//! What is the same on every server stands in `store/server/`, and is compiled here with this database's connection.
+//! What is the same on every database stands in `store/common/`, what is the same on every server in `store/server/`; both
+//! are compiled here with this database's connection.
 //! Its own are the connection, the statements that differ (`dialect.rs`) and what its errors mean.
 
 mod claiming;
+#[path = "../common/mod.rs"]
+mod common;
 mod connect;
 mod connection;
 mod dialect;

@@ -4,7 +4,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{Nullable, Text};
 use diesel_async::RunQueryDsl;
 
-use super::server::by_ids::list;
+use super::common::ids::list;
 use super::{connect, dialect, named};
 use crate::config::Secret;
 use crate::servers::{mariadb, mysql};

@@ -8,7 +8,7 @@ use diesel_async::pooled_connection::PoolableConnection;
 
 use super::server::limits::Limits;
 use crate::address::postgres::SqlStates;
-use crate::store::apart::Unclaimable;
+use crate::store::parts::Unclaimable;
 
 /// See the module's header.
 pub(in crate::store) struct Connection {

@@ -1,27 +1,28 @@
 //! The statements that are PostgreSQL's own.
 
-use diesel::dsl::now;
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Text};
-use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
+use diesel_async::SimpleAsyncConnection;
 
-use super::server::schema::delay_queue_log::{self as log, dsl};
-use super::server::{messages, tasks};
-use crate::store::apart::without;
 use crate::store::browse::Words;
+use crate::store::parts::without;
 use crate::store::raw_task::RawTask;
 use crate::store::rows::NewTask;
 use crate::store::write::{ClaimMessages, ClaimTasks, Most};
 use crate::trace::Trace;
 
+use super::common::messages::Claimed;
 pub(super) use super::connection::Connection;
 pub(super) use super::errors::{is_lock_timeout, verdict};
 pub(super) use super::migration::{
     MIGRATIONS, RIGHTS_PRELUDE, TABLES, lock_migrations, missing_rights, program,
     refuse_lent_sessions, refuse_old, refuse_settings, run_migration, unlock_migrations,
 };
+pub(super) use super::server::sql::*;
+pub(super) use super::server::{dead, messages, tasks, warnings};
 
 pub(super) use crate::store::error_class::Collision;
+pub(super) use diesel_async::RunQueryDsl;
 
 pub(super) type Backend = diesel::pg::Pg;
 
@@ -91,12 +92,6 @@ pub(super) const WORDS: Words = Words {
 
 /// The first bound value.
 pub(super) const FIRST: &str = "$1";
-pub(super) const UPSERT_BOOT: &str = "
-    INSERT INTO boot (owner, partition_name, host, pid, state, interval_ms, version, started_ms, heartbeat_ms)
-    VALUES ($1, $2, $3, $4, $5, $6, $7,
-            (extract(epoch from statement_timestamp()) * 1000)::bigint,
-            (extract(epoch from statement_timestamp()) * 1000)::bigint)
-    ON CONFLICT (owner) DO UPDATE SET heartbeat_ms = EXCLUDED.heartbeat_ms, state = EXCLUDED.state";
 
 /// Ids come from a sequence, in the order of the rows.
 macro_rules! insert_returning_ids {
@@ -114,6 +109,8 @@ pub(super) async fn insert_tasks(
     connection: &mut Connection,
     rows: &[(&NewTask, &str)],
 ) -> QueryResult<Vec<i64>> {
+    use delay_queue_log::dsl;
+
     let values: Vec<_> = rows
         .iter()
         .map(|(row, owner)| {
@@ -129,12 +126,12 @@ pub(super) async fn insert_tasks(
                 dsl::owner.eq(owner),
                 dsl::fence.eq(fence),
                 dsl::trace.eq(row.trace.as_ref().map(Trace::column)),
-                dsl::create_time.eq(now),
-                dsl::update_time.eq(now),
+                dsl::create_time.eq(row_time()),
+                dsl::update_time.eq(row_time()),
             )
         })
         .collect();
-    let insert = diesel::insert_into(log::table).values(values);
+    let insert = diesel::insert_into(delay_queue_log::table).values(values);
     Ok(insert_returning_ids!(
         connection,
         insert,
@@ -207,7 +204,7 @@ pub(super) async fn claim_messages(
     connection: &mut Connection,
     claim: &ClaimMessages,
     (most, left_out): (Most, &[i64]),
-) -> QueryResult<Vec<messages::Claimed>> {
+) -> QueryResult<Vec<Claimed>> {
     diesel::sql_query(without(CLAIM_MESSAGES, left_out))
         .bind::<Text, _>(&claim.owner)
         .bind::<Text, _>(&claim.queue)

@@ -4,8 +4,8 @@ use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Nullable, Text};
 use diesel_async::RunQueryDsl;
 
+use super::common::questions::{Count, owners};
 use super::dialect::{Connection, NOW_MS};
-use super::server::questions::{Count, owners};
 
 #[derive(QueryableByName)]
 struct Queue {

@@ -1,20 +1,17 @@
 //! Rows by their ids: locked, changed and deleted through the primary key.
-//!
-//! The ids are numbers of ours, and stand in the text as they are. How they are named differs: see `named.rs`.
 
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
 use diesel_async::RunQueryDsl;
 
 use super::IN_ONE_STATEMENT;
-use super::claims::{Claims, Mine};
 use super::dialect::{Connection, FIRST, FOR_UPDATE_OF_ROWS};
+use super::ids::{each, list};
 use super::named;
-use super::part::leaving_out;
+use crate::store::claims::{Claims, Mine};
 
 const TASKS: &str = "delay_queue_log";
 const MESSAGES: &str = "queue_message";
-pub(super) const NOTICES: &str = "warning_notice";
 
 #[derive(QueryableByName)]
 struct Claim {
@@ -22,11 +19,6 @@ struct Claim {
     id: i64,
     #[diesel(sql_type = BigInt)]
     fence: i64,
-}
-
-pub(in crate::store) fn list(ids: &[i64]) -> String {
-    let ids: Vec<String> = ids.iter().map(i64::to_string).collect();
-    ids.join(",")
 }
 
 /// Locks those of the tasks that run for the owner.
@@ -109,7 +101,10 @@ async fn claims(
 }
 
 /// Back to waiting. The rows are the caller's.
-pub(super) async fn free_tasks(connection: &mut Connection, ids: &[i64]) -> QueryResult<usize> {
+pub(in crate::store) async fn free_tasks(
+    connection: &mut Connection,
+    ids: &[i64],
+) -> QueryResult<usize> {
     let free = "status = 1, owner = '', update_time = NOW()";
     each(connection, TASKS, ids, |ids| {
         named::update(TASKS, free, ids)
@@ -118,16 +113,14 @@ pub(super) async fn free_tasks(connection: &mut Connection, ids: &[i64]) -> Quer
 }
 
 /// Back to waiting. The rows are the caller's.
-pub(super) async fn free_messages(connection: &mut Connection, ids: &[i64]) -> QueryResult<usize> {
+pub(in crate::store) async fn free_messages(
+    connection: &mut Connection,
+    ids: &[i64],
+) -> QueryResult<usize> {
     each(connection, MESSAGES, ids, |ids| {
         named::update(MESSAGES, "owner = ''", ids)
     })
     .await
-}
-
-/// The rows are the caller's.
-pub(super) async fn delete_tasks(connection: &mut Connection, ids: &[i64]) -> QueryResult<usize> {
-    each(connection, TASKS, ids, |ids| named::delete(TASKS, ids)).await
 }
 
 /// The rows are the caller's.
@@ -139,27 +132,4 @@ pub(in crate::store) async fn delete_messages(
         named::delete(MESSAGES, ids)
     })
     .await
-}
-
-/// The rows are the caller's.
-pub(super) async fn delete_notices(connection: &mut Connection, ids: &[i64]) -> QueryResult<usize> {
-    each(connection, NOTICES, ids, |ids| named::delete(NOTICES, ids)).await
-}
-
-async fn each(
-    connection: &mut Connection,
-    table: &str,
-    ids: &[i64],
-    statement: impl Fn(&str) -> String,
-) -> QueryResult<usize> {
-    let mut changed = 0;
-    for chunk in ids.chunks(IN_ONE_STATEMENT) {
-        let change = async |connection: &mut Connection, ids: &[i64]| {
-            diesel::sql_query(statement(&list(ids)))
-                .execute(connection)
-                .await
-        };
-        changed += leaving_out(connection, table, chunk, change).await?;
-    }
-    Ok(changed)
 }

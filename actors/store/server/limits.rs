@@ -5,7 +5,8 @@ use diesel::sql_types::{BigInt, Text};
 use diesel_async::RunQueryDsl;
 
 use super::dialect::{self, Connection};
-use crate::store::apart::Manner;
+use super::messages::room;
+use crate::store::parts::Manner;
 use crate::store::truncate::{ERROR_CHARS, NAME_CHARS, Plain, RESULT_CHARS, audited, note, result};
 
 /// Characters, and bytes of a message; and how what is being written is made.
@@ -18,11 +19,11 @@ pub(in crate::store) struct Limits {
     run_result: usize,
     error: usize,
     /// Bytes of one message to the server at most.
-    pub(super) message: usize,
-    pub(super) plain: Plain,
-    pub(super) manner: Manner,
+    pub(in crate::store) message: usize,
+    pub(in crate::store) plain: Plain,
+    pub(in crate::store) manner: Manner,
     /// They are those of the schema, and not only of what we would make of it.
-    pub(super) are_read: bool,
+    pub(in crate::store) are_read: bool,
 }
 
 impl Default for Limits {
@@ -52,7 +53,7 @@ struct Width {
 
 impl Limits {
     /// By the schema.
-    pub(super) async fn read(connection: &mut Connection) -> QueryResult<Self> {
+    pub(in crate::store) async fn read(connection: &mut Connection) -> QueryResult<Self> {
         let mut limits = Self {
             message: dialect::largest_message(connection).await?,
             are_read: true,
@@ -75,23 +76,23 @@ impl Limits {
         Ok(limits)
     }
 
-    pub(super) fn task_result(&self, text: &str) -> String {
+    pub(in crate::store) fn task_result(&self, text: &str) -> String {
         result(text, self.task_result, self.plain)
     }
 
-    pub(super) fn run_result(&self, text: &str) -> String {
+    pub(in crate::store) fn run_result(&self, text: &str) -> String {
         result(text, self.run_result, self.plain)
     }
 
-    pub(super) fn run_name(&self, text: &str) -> String {
+    pub(in crate::store) fn run_name(&self, text: &str) -> String {
         note(text, self.run_name, self.plain_name())
     }
 
-    pub(super) fn run_exec_cmd(&self, text: &str) -> String {
+    pub(in crate::store) fn run_exec_cmd(&self, text: &str) -> String {
         note(text, self.run_exec_cmd, self.plain_name())
     }
 
-    pub(super) fn run_params(&self, text: &str) -> String {
+    pub(in crate::store) fn run_params(&self, text: &str) -> String {
         note(text, self.run_params, self.plain)
     }
 
@@ -100,21 +101,36 @@ impl Limits {
         self.plain.min(Plain::Ascii)
     }
 
-    pub(super) fn error(&self, text: &str) -> String {
+    pub(in crate::store) fn error(&self, text: &str) -> String {
         note(text, self.error, self.plain)
     }
 
-    pub(super) fn audited(&self, text: &str) -> String {
+    pub(in crate::store) fn audited(&self, text: &str) -> String {
         audited(text, self.plain)
     }
 
+    /// How much of a dead letter's payload is kept; less where that was refused.
+    pub(in crate::store) fn kept(&self, bytes: usize) -> usize {
+        let room = room(self);
+        match self.plain {
+            Plain::Empty => bytes.min(room / 4),
+            _ => bytes.min(room),
+        }
+    }
+
+    /// The same, but that texts have words, in ASCII at least.
+    pub(in crate::store) fn with_words(self) -> Self {
+        let plain = self.plain.min(Plain::Ascii);
+        Self { plain, ..self }
+    }
+
     /// What entries are called, in tables of our own.
-    pub(super) fn name(&self, text: &str) -> String {
+    pub(in crate::store) fn name(&self, text: &str) -> String {
         note(text, NAME_CHARS, self.plain_name())
     }
 
     /// As `name`.
-    pub(super) fn exec_cmd(&self, text: &str) -> String {
+    pub(in crate::store) fn exec_cmd(&self, text: &str) -> String {
         note(text, RESULT_CHARS, self.plain_name())
     }
 }

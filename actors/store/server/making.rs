@@ -1,6 +1,6 @@
 //! How a write is made: as it is, and, where that is refused, in ways that the server may take.
 
-use crate::store::apart::Manner;
+use crate::store::parts::Manner;
 use crate::store::truncate::Plain;
 use crate::store::write::Write;
 
@@ -22,18 +22,18 @@ impl Making {
     /// The next way to make a write that was refused, if there is one: words that fit the columns, plainer words, none at
     /// all; and at last without those of its parts that are refused.
     pub(super) fn next(self, write: &Write) -> Option<Self> {
-        if self.manner == Manner::Apart {
+        if self.manner == Manner::ByParts {
             return None;
         }
-        let apart = || {
+        let by_parts = || {
             write.has_parts().then_some(Self {
                 measures: true,
                 plain: Plain::AsItIs,
-                manner: Manner::Apart,
+                manner: Manner::ByParts,
             })
         };
         if !write.has_words_of_one() {
-            return apart();
+            return by_parts();
         }
         match self.measures {
             false => Some(Self {
@@ -42,7 +42,7 @@ impl Making {
             }),
             true => match self.plain.plainer() {
                 Some(plain) => Some(Self { plain, ..self }),
-                None => apart(),
+                None => by_parts(),
             },
         }
     }

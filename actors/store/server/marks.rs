@@ -92,7 +92,7 @@ pub(super) async fn was_committed(
 }
 
 /// Deletes at most `TRIM_ROWS` old ones.
-pub(super) async fn trim(connection: &mut Connection) -> QueryResult<()> {
+pub(in crate::store) async fn trim(connection: &mut Connection) -> QueryResult<()> {
     let old: Vec<(String, i64)> = commit_mark::table
         .filter(dsl::marked_ms.lt(sql::<BigInt>(NOW_MS) - KEPT_MS))
         .filter(dsl::marked_ms.gt(sql::<BigInt>(NOW_MS) * -1_i64 + KEPT_MS))

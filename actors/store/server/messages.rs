@@ -1,30 +1,27 @@
-//! The statements of `table` queues. Due by the server's clock: daemons' own may differ.
+//! The statements of `table` queues about many rows.
 
-use diesel::dsl::sql;
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Binary, Integer, Nullable};
 use diesel_async::RunQueryDsl;
 
-use super::claims::{Acceptance, Mine, judge, not_kept};
-use super::dialect::{self, Connection, NOW_MS};
+use super::IN_ONE_STATEMENT;
+use super::by_ids;
+pub(in crate::store) use super::by_ids::free_messages as free;
+use super::common::messages::recover;
+use super::dialect::{self, Connection, now, now_plus};
 use super::limits::Limits;
-use super::part::part;
-use super::{IN_ONE_STATEMENT, by_ids, dead};
 use crate::clock::millis;
 use crate::job::Disposition;
-use crate::store::apart::{Manner, Pieces};
+use crate::store::claims::{Acceptance, Mine, judge};
 use crate::store::headers;
-use crate::store::rows::{Charge, ClaimedMessage, EntryName, MessageEnd, NewMessage, Origin};
+use crate::store::rows::{MessageEnd, NewMessage};
 use crate::store::schema::queue_message::{self as message, dsl};
-use crate::store::truncate::readable;
-use crate::store::write::{ClaimMessages, ReleaseMessages};
 
 /// Bytes of payloads in one statement, where the server takes as many in one message: small
 /// enough that one statement holds nobody up.
 const BYTES_IN_ONE_STATEMENT: usize = 4 << 20;
 
 /// Rows for several queues. Answers their ids, in their order.
-pub(super) async fn insert(
+pub(in crate::store) async fn insert(
     connection: &mut Connection,
     rows: &[(&NewMessage, &str)],
 ) -> QueryResult<Vec<i64>> {
@@ -44,8 +41,8 @@ pub(super) async fn insert(
                     dsl::payload.eq(row.payload.as_ref()),
                     dsl::msg_key.eq(row.key.as_deref()),
                     dsl::headers.eq(headers::encode(&row.headers)),
-                    dsl::due_ms.eq(sql::<BigInt>(NOW_MS)),
-                    dsl::created_ms.eq(sql::<BigInt>(NOW_MS)),
+                    dsl::due_ms.eq(now()),
+                    dsl::created_ms.eq(now()),
                 )
             })
             .collect();
@@ -91,107 +88,9 @@ fn fitting(rows: &[(&NewMessage, &str)], most: usize) -> usize {
     fits.count().max(1)
 }
 
-/// A row as the claim reads it, on both servers.
-#[derive(QueryableByName)]
-pub(in crate::store) struct Claimed {
-    #[diesel(sql_type = BigInt)]
-    pub(in crate::store) id: i64,
-    #[diesel(sql_type = Binary)]
-    pub(in crate::store) payload: Vec<u8>,
-    #[diesel(sql_type = Nullable<Binary>)]
-    pub(in crate::store) msg_key: Option<Vec<u8>>,
-    /// As bytes: another program may have put anything there.
-    #[diesel(sql_type = Nullable<Binary>)]
-    pub(in crate::store) headers: Option<Vec<u8>>,
-    #[diesel(sql_type = BigInt)]
-    due_ms: i64,
-    #[diesel(sql_type = Integer)]
-    attempts: i32,
-    #[diesel(sql_type = Integer)]
-    deaths: i32,
-    #[diesel(sql_type = BigInt)]
-    fence: i64,
-    #[diesel(sql_type = Nullable<Binary>)]
-    origin: Option<Vec<u8>>,
-}
-
-pub(super) async fn claim(
-    connection: &mut Connection,
-    claim: &ClaimMessages,
-) -> QueryResult<Vec<ClaimedMessage>> {
-    let name = format!("messages of `{}`", claim.queue);
-    let mut rows = match connection.limits.manner {
-        Manner::Whole => {
-            let left_out = connection.unclaimable.of(&name);
-            let most = (claim.most, left_out.as_slice());
-            dialect::claim_messages(connection, claim, most).await?
-        }
-        Manner::Apart => claim_in_pieces(connection, claim, &name).await?,
-    };
-    rows.sort_by_key(|row| (row.due_ms, row.id));
-    let claimed = rows.into_iter().map(|row| ClaimedMessage {
-        id: row.id,
-        payload: row.payload.into(),
-        key: row.msg_key.map(Into::into),
-        headers: headers::decode(row.headers.as_deref().map(readable).as_deref()),
-        attempts: u32::try_from(row.attempts).unwrap_or(0),
-        fence: row.fence,
-        due_ms: row.due_ms,
-        suspect: row.deaths > 0,
-        origin: Origin::decode(row.origin.as_deref().map(readable).as_deref()),
-    });
-    Ok(claimed.collect())
-}
-
-async fn claim_in_pieces(
-    connection: &mut Connection,
-    claim: &ClaimMessages,
-    name: &str,
-) -> QueryResult<Vec<Claimed>> {
-    let mut pieces = Pieces::new(name, &connection.unclaimable, claim.most);
-    let mut claimed = Vec::new();
-    while let Some((piece, left_out)) = pieces.next() {
-        let tried = part(connection, async |connection: &mut Connection| {
-            let most = (piece, left_out.as_slice());
-            dialect::claim_messages(connection, claim, most).await
-        });
-        match tried.await? {
-            Ok(mut rows) => {
-                let bytes = rows.iter().map(|row| row.payload.len()).sum();
-                pieces.took(rows.len(), bytes);
-                claimed.append(&mut rows);
-            }
-            Err(why) if pieces.refused() => {
-                let head = head(connection, &claim.queue, &left_out).await?;
-                pieces.leave_out(head, &why);
-            }
-            Err(_) => {}
-        }
-    }
-    Ok(claimed)
-}
-
-/// The row that a claim would take first.
-async fn head(
-    connection: &mut Connection,
-    queue: &str,
-    left_out: &[i64],
-) -> QueryResult<Option<i64>> {
-    message::table
-        .filter(dsl::owner.eq(""))
-        .filter(dsl::queue.eq(queue))
-        .filter(dsl::due_ms.le(sql::<BigInt>(NOW_MS)))
-        .filter(dsl::id.ne_all(left_out.to_vec()))
-        .order((dsl::due_ms, dsl::id))
-        .select(dsl::id)
-        .first(connection)
-        .await
-        .optional()
-}
-
 /// Ends of one owner's messages. Answers for each whether it counts: the owner and the fence refuse a stale one, as a row
 /// that was taken over has another owner, and one that came back to the same owner a higher fence.
-pub(super) async fn end(
+pub(in crate::store) async fn end(
     connection: &mut Connection,
     owner: &str,
     ends: &[&MessageEnd],
@@ -249,107 +148,9 @@ async fn retry(connection: &mut Connection, id: i64, after_ms: i64) -> QueryResu
         .set((
             dsl::owner.eq(""),
             dsl::attempts.eq(dsl::attempts + 1),
-            dsl::due_ms.eq(sql::<BigInt>(NOW_MS) + after_ms),
+            dsl::due_ms.eq(now_plus(after_ms)),
         ))
         .execute(connection)
         .await
         .map(drop)
-}
-
-/// Moves a message to the dead letters.
-async fn recover(
-    connection: &mut Connection,
-    id: i64,
-    owner: &str,
-    entry: &EntryName,
-    error: &str,
-    attempts: u32,
-) -> QueryResult<()> {
-    dead::from_message(connection, id, owner, entry, error, attempts).await?;
-    diesel::delete(message::table.filter(dsl::id.eq(id)))
-        .execute(connection)
-        .await
-        .map(drop)
-}
-
-/// Releases the messages of a boot that lives on, but for those that are known to be held.
-pub(super) async fn release_except(
-    connection: &mut Connection,
-    ReleaseMessages { queue, owner, keep }: &ReleaseMessages,
-) -> QueryResult<usize> {
-    let claims: Vec<(i64, i64)> = message::table
-        .filter(dsl::owner.eq(owner))
-        .filter(dsl::queue.eq(queue))
-        .order(dsl::id)
-        .select((dsl::id, dsl::fence))
-        .for_update()
-        .load(connection)
-        .await?;
-    let back = not_kept(claims, keep);
-    by_ids::free_messages(connection, &back).await
-}
-
-/// The owners of messages. `idx_queue_message_claim` bounds the query to the claimed ones.
-pub(super) async fn owners(connection: &mut Connection) -> QueryResult<Vec<String>> {
-    message::table
-        .filter(dsl::owner.gt(""))
-        .select(dsl::owner)
-        .distinct()
-        .load(connection)
-        .await
-}
-
-/// Gives back all messages of boots that are gone. Rows that are locked are left for the next poll; see
-/// `tasks::give_back_all`.
-pub(super) async fn give_back_all(
-    connection: &mut Connection,
-    owners: &[String],
-) -> QueryResult<usize> {
-    let ids: Vec<i64> = message::table
-        .filter(dsl::owner.eq_any(owners))
-        .order(dsl::id)
-        .select(dsl::id)
-        .for_update()
-        .skip_locked()
-        .load(connection)
-        .await?;
-    by_ids::free_messages(connection, &ids).await
-}
-
-/// Charges a message for the end of its process. It is waiting already: its boot's rows were given back before.
-/// Answers whether it became a dead letter; `None` where the row is not there any more.
-pub(super) async fn charge(
-    connection: &mut Connection,
-    id: i64,
-    entry: &EntryName,
-    owner: &str,
-    charge: &Charge,
-) -> QueryResult<Option<bool>> {
-    let row = message::table.filter(dsl::id.eq(id));
-    let counted: Option<(i32, String)> = row
-        .select((dsl::attempts, dsl::owner))
-        .for_update()
-        .first(connection)
-        .await
-        .optional()?;
-    let Some((attempts, now_owned_by)) = counted else {
-        return Ok(None);
-    };
-    let attempts = attempts + i32::from(charge.certain);
-    let reached = u32::try_from(attempts).unwrap_or(0);
-    diesel::update(row)
-        .set((
-            dsl::attempts.eq(attempts),
-            dsl::deaths.eq(dsl::deaths + 1),
-            dsl::due_ms.eq(sql::<BigInt>(NOW_MS) + charge.after_ms(reached.max(1))),
-        ))
-        .execute(connection)
-        .await?;
-    // Somebody else runs it meanwhile: the death counts, the verdict is theirs.
-    if charge.certain && reached >= charge.max_attempts && now_owned_by.is_empty() {
-        let error = format!("the process ended while it ran: {}", charge.how);
-        recover(connection, id, owner, entry, &error, reached).await?;
-        return Ok(Some(true));
-    }
-    Ok(Some(false))
 }

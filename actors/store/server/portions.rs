@@ -54,9 +54,9 @@ impl Portion {
     /// Those for which it holds, by their place in the portion and in the batch, and the others.
     fn split(self, holds: impl Fn(usize, usize) -> bool) -> (Vec<usize>, Vec<usize>) {
         let places = self.places.into_iter().enumerate();
-        let (apart, others): (Vec<_>, Vec<_>) = places.partition(|(place, at)| holds(*place, *at));
+        let (held, others): (Vec<_>, Vec<_>) = places.partition(|(place, at)| holds(*place, *at));
         let ats = |list: Vec<(usize, usize)>| list.into_iter().map(|(_, at)| at).collect();
-        (ats(apart), ats(others))
+        (ats(held), ats(others))
     }
 }
 
@@ -152,8 +152,8 @@ impl ServerWriter {
                 self.transaction(writes, portion.making).await
             }
             places => {
-                let apart: Vec<Write> = places.iter().map(|at| batch[*at].clone()).collect();
-                self.transaction(&apart, portion.making).await
+                let writes: Vec<Write> = places.iter().map(|at| batch[*at].clone()).collect();
+                self.transaction(&writes, portion.making).await
             }
         }
     }

@@ -23,7 +23,7 @@ use crate::store::write::TRIM_ROWS;
 type Rows<'a> = BTreeMap<String, (&'a CountAdd, Period)>;
 
 /// What becomes of each, in their order.
-pub(super) async fn add(
+pub(in crate::store) async fn add(
     connection: &mut Connection,
     adds: &[&CountAdd],
 ) -> QueryResult<Vec<Counted>> {
@@ -170,7 +170,7 @@ async fn make(connection: &mut Connection, rows: &Rows<'_>, ids: &[&str]) -> Que
 }
 
 /// `idx_warning_window_ends` finds them.
-pub(super) async fn trim(connection: &mut Connection) -> QueryResult<usize> {
+pub(in crate::store) async fn trim(connection: &mut Connection) -> QueryResult<usize> {
     use warning_window::dsl;
 
     let ended = || sql::<BigInt>(NOW_MS) - WINDOW_KEPT_MS;

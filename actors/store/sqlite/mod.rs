@@ -1,36 +1,26 @@
 //! SQLite: the embedded default. Many processes write one file (the daemon, its cron processes, `push` and `send`).
 
-mod boots;
-mod browse;
 mod codes;
+#[path = "../common/mod.rs"]
+mod common;
 mod connect;
-mod cron;
-mod daemon_orders;
+mod connection;
 mod dead;
-mod dead_letters;
-mod deaths;
-mod entries;
+mod dialect;
+#[cfg(test)]
+mod figures;
 mod file;
-mod former;
-mod hasten;
-mod idempotency;
 mod inspect;
+mod lags;
 mod lengths;
+mod limits;
 mod messages;
-mod notices;
-mod orders;
-mod part;
-mod permits;
+mod named;
 mod ping;
-mod questions;
 mod reader;
-mod replay;
-mod retention;
-mod task_orders;
 mod tasks;
 #[cfg(test)]
 mod tests;
-mod traces;
 mod warnings;
 mod writer;
 
@@ -38,12 +28,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use diesel_async::sync_connection_wrapper::SyncConnectionWrapper;
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
 
 use self::codes::is_held;
+use self::connection::Connection;
 use self::file::DatabaseFile;
 use self::reader::SqliteReader;
 use self::writer::SqliteWriter;
@@ -103,7 +93,7 @@ impl Store for SqliteStore {
             let opening = Arc::clone(&file);
             let opened = actix_rt::task::spawn_blocking(move || opening.open()).await;
             let connection = opened.map_err(|cause| DbError::Away(cause.to_string()))??;
-            let writer = SqliteWriter::new(SyncConnectionWrapper::new(connection), file);
+            let writer = SqliteWriter::new(Connection::new(connection), file);
             Ok(Box::new(writer) as Box<dyn Writer>)
         }
         .boxed_local()

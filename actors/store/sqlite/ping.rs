@@ -7,6 +7,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
 use rustix::fs::statvfs;
 
+use super::connection::Connection;
 use super::writer::transaction;
 use crate::store::error::DbError;
 
@@ -33,9 +34,9 @@ const SIZE: &str = "
 
 /// Writes what no trigger sees and what needs no new page: the number that SQLite leaves to applications, as it is. Setting
 /// it writes its page whether it changes or not.
-pub(super) fn ping(connection: &mut SqliteConnection) -> Result<(), DbError> {
+pub(super) fn ping(connection: &mut Connection) -> Result<(), DbError> {
     let size: Size = transaction(connection, |connection| {
-        let size: Size = diesel::sql_query(SIZE).get_result(connection)?;
+        let size: Size = diesel::sql_query(SIZE).get_result(&mut connection.inner)?;
         connection.batch_execute(&format!("PRAGMA user_version = {}", size.user_version))?;
         Ok(size)
     })?;

@@ -7,11 +7,13 @@ use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_types::Text;
 
-use super::{SqliteStore, connect, messages, questions, task_orders, tasks, writer};
+use super::common::{questions, task_orders};
+use super::connection::Connection;
+use super::{SqliteStore, connect, lags, messages, tasks, writer};
 use crate::job::Disposition;
 use crate::store::DbError;
-use crate::store::apart::Unclaimable;
 use crate::store::rows::{AtOverlap, Claim, ClaimedTask, Fire, NewMessage, TaskEnd};
+use crate::store::task_orders::TaskStatus;
 use crate::store::traits::Store;
 use crate::store::write::{
     ClaimFire, ClaimTasks, EndTasks, InsertMessages, Most, RunStarted, Settlement, Write, Written,
@@ -23,14 +25,14 @@ struct Step {
     detail: String,
 }
 
-fn database(path: &Path) -> SqliteConnection {
+fn database(path: &Path) -> Connection {
     SqliteStore::new(path.to_owned()).migrate().unwrap();
-    connect::open(path).unwrap()
+    Connection::new(connect::open(path).unwrap())
 }
 
-fn plan(connection: &mut SqliteConnection, statement: &str) -> String {
+fn plan(connection: &mut Connection, statement: &str) -> String {
     let steps: Vec<Step> = diesel::sql_query(format!("EXPLAIN QUERY PLAN {statement}"))
-        .load(connection)
+        .load(&mut connection.inner)
         .unwrap();
     let details: Vec<String> = steps.into_iter().map(|step| step.detail).collect();
     details.join("\n")
@@ -59,7 +61,8 @@ fn claims_walk_their_index_and_stop_at_the_limit() {
 fn what_is_asked_again_and_again_is_answered_from_an_index() {
     let dir = tempfile::tempdir().unwrap();
     let mut connection = database(&dir.path().join("test.db"));
-    let lag = questions::LAG.join("'', 'script1/a', 'script2/b'");
+    let lag = lags::LAG.join("'', 'script1/a', 'script2/b'");
+    let waiting = questions::waiting_tasks(10);
     let asked = [
         (
             lag.as_str(),
@@ -73,10 +76,7 @@ fn what_is_asked_again_and_again_is_answered_from_an_index() {
             "SELECT due_ms FROM queue_message WHERE owner = '' AND queue = 'q' ORDER BY due_ms LIMIT 1",
             "COVERING INDEX idx_queue_message_claim (owner=? AND queue=?)",
         ),
-        (
-            questions::WAITING_TASKS,
-            "COVERING INDEX idx_status_exectime (status=?)",
-        ),
+        (&waiting, "COVERING INDEX idx_status_exectime (status=?)"),
         (
             "SELECT exec_time, due_ms FROM delay_queue_log WHERE status = 1 ORDER BY exec_time, id LIMIT 1",
             "INDEX idx_status_exectime (status=?)",
@@ -95,8 +95,8 @@ fn names_are_searched_for_among_the_first_rows() {
     let dir = tempfile::tempdir().unwrap();
     let mut connection = database(&dir.path().join("test.db"));
     let (soonest, latest) = (
-        task_orders::IN_ORDER.join("ASC"),
-        task_orders::IN_ORDER.join("DESC"),
+        task_orders::in_order(TaskStatus::Waiting, 9),
+        task_orders::in_order(TaskStatus::Failed, 9),
     );
     for (question, index) in [
         (
@@ -128,7 +128,7 @@ fn names_are_searched_for_among_the_first_rows() {
 }
 
 #[test]
-fn giving_back_walks_an_index() {
+fn releases_walk_an_index() {
     let dir = tempfile::tempdir().unwrap();
     let mut connection = database(&dir.path().join("test.db"));
     for statement in [
@@ -189,20 +189,20 @@ fn a_full_disk_is_an_outage_and_refuses_nothing() {
         .batch_execute("PRAGMA max_page_count = 60")
         .unwrap();
     for batch in [vec![large_write()], vec![large_write(), large_write()]] {
-        let applied = writer::apply(&mut connection, &Unclaimable::default(), &batch);
+        let applied = writer::apply(&mut connection, &batch);
         assert!(applied.is_untried(), "{:?}", applied.outcomes);
         assert!(
             matches!(applied.away, Some(DbError::Away(_))),
             "{:?}",
             applied.away
         );
-        connection = connect::open(&path).unwrap();
+        connection = Connection::new(connect::open(&path).unwrap());
         connection
             .batch_execute("PRAGMA max_page_count = 60")
             .unwrap();
     }
-    let mut connection = connect::open(&path).unwrap();
-    let applied = writer::apply(&mut connection, &Unclaimable::default(), &[large_write()]);
+    let mut connection = Connection::new(connect::open(&path).unwrap());
+    let applied = writer::apply(&mut connection, &[large_write()]);
     assert!(applied.away.is_none() && applied.answers()[0].is_ok());
 }
 
@@ -214,7 +214,7 @@ fn a_file_that_somebody_holds_is_an_outage() {
     connection.batch_execute("PRAGMA busy_timeout = 1").unwrap();
     let mut other = connect::open(&path).unwrap();
     other.batch_execute("BEGIN IMMEDIATE").unwrap();
-    let applied = writer::apply(&mut connection, &Unclaimable::default(), &[large_write()]);
+    let applied = writer::apply(&mut connection, &[large_write()]);
     assert!(applied.is_untried());
     assert!(
         matches!(applied.away, Some(DbError::Away(_))),
@@ -222,7 +222,7 @@ fn a_file_that_somebody_holds_is_an_outage() {
         applied.away
     );
     other.batch_execute("ROLLBACK").unwrap();
-    let applied = writer::apply(&mut connection, &Unclaimable::default(), &[large_write()]);
+    let applied = writer::apply(&mut connection, &[large_write()]);
     assert!(
         applied.away.is_none() && applied.answers()[0].is_ok(),
         "on the same connection"
@@ -249,7 +249,7 @@ fn bytes_and_numbers_in_a_text_column_are_read_as_text() {
             bytes: u32::MAX,
         },
     };
-    let applied = writer::apply(&mut connection, &Unclaimable::default(), &[claim.into()]);
+    let applied = writer::apply(&mut connection, &[claim.into()]);
     let answers = applied.answers();
     let Ok(Written::ClaimTasks(claimed)) = &answers[0] else {
         panic!("{answers:?}");
@@ -269,7 +269,7 @@ fn bytes_and_numbers_in_a_text_column_are_read_as_text() {
         owner: "script1/a".to_owned(),
         ends: claimed.tasks.iter().map(failed).collect(),
     };
-    let applied = writer::apply(&mut connection, &Unclaimable::default(), &[ends.into()]);
+    let applied = writer::apply(&mut connection, &[ends.into()]);
     assert!(
         matches!(&applied.answers()[0], Ok(Written::EndTasks(settlement)) if *settlement == Settlement::default())
     );

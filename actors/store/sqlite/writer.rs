@@ -2,31 +2,31 @@
 
 use std::sync::Arc;
 
+use actix_rt::task::{JoinError, spawn_blocking};
+use diesel::QueryResult;
 use diesel::connection::SimpleConnection;
-use diesel::{QueryResult, SqliteConnection};
-use diesel_async::sync_connection_wrapper::SyncConnectionWrapper;
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
+use parking_lot::Mutex;
 
 use super::codes::{Step, is_held, judged};
+use super::common::boots;
+use super::common::single::single;
+use super::connection::{Connection, run};
 use super::file::{DatabaseFile, WriteAheadLog};
 use super::ping::ping;
-use super::{
-    boots, cron, daemon_orders, dead, deaths, entries, hasten, idempotency, messages, notices,
-    orders, permits, replay, retention, task_orders, tasks, warnings,
-};
-use crate::store::apart::{Manner, Unclaimable};
+use super::{messages, tasks, warnings};
 use crate::store::error::DbError;
+use crate::store::parts::Manner;
 use crate::store::rows::{BootRow, Heartbeat};
 use crate::store::traits::{Applied, Writer};
 use crate::store::write::{Listed, Write, Written};
 
 pub(super) struct SqliteWriter {
-    connection: SyncConnectionWrapper<SqliteConnection>,
+    connection: Arc<Mutex<Connection>>,
     file: Arc<DatabaseFile>,
     log: WriteAheadLog,
     checkpoints: Checkpoints,
-    unclaimable: Unclaimable,
 }
 
 /// Who moves the log's pages into the file, when there are a thousand of them: the commit that finds them. That takes
@@ -56,17 +56,23 @@ impl Checkpoints {
 }
 
 impl SqliteWriter {
-    pub(super) fn new(
-        connection: SyncConnectionWrapper<SqliteConnection>,
-        file: Arc<DatabaseFile>,
-    ) -> Self {
+    pub(super) fn new(connection: Connection, file: Arc<DatabaseFile>) -> Self {
         Self {
-            connection,
+            connection: Arc::new(Mutex::new(connection)),
             file,
             log: WriteAheadLog::default(),
             checkpoints: Checkpoints::Allowed,
-            unclaimable: Unclaimable::default(),
         }
+    }
+
+    /// Does the work on a blocking thread. Begun, it goes on to its end, whether its outcome is awaited or not; what comes
+    /// next waits for it.
+    async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Connection) -> T + Send + 'static,
+    ) -> Result<T, JoinError> {
+        let connection = Arc::clone(&self.connection);
+        spawn_blocking(move || work(&mut connection.lock())).await
     }
 }
 
@@ -76,21 +82,19 @@ impl Writer for SqliteWriter {
         let wanted = Checkpoints::of(&batch);
         let change = (wanted != self.checkpoints).then_some(wanted.pragma());
         self.checkpoints = wanted;
-        let (file, unclaimable) = (Arc::clone(&self.file), self.unclaimable.clone());
+        let file = Arc::clone(&self.file);
         async move {
-            let applied = self
-                .connection
-                .spawn_blocking(move |connection| {
-                    // Where it fails, a commit takes longer, or the log grows until the next change.
-                    let _ = change.map(|pragma| connection.batch_execute(pragma));
-                    let applied = apply(connection, &unclaimable, &all);
-                    // After the commit: what is answered is in the file that the path leads to.
-                    Ok(match file.check() {
-                        Ok(()) => applied,
-                        Err(replaced) => Applied::none_of(all.len()).away(replaced),
-                    })
-                })
-                .await;
+            let applied = self.run(move |connection| {
+                // Where it fails, a commit takes longer, or the log grows until the next change.
+                let _ = change.map(|pragma| connection.batch_execute(pragma));
+                let applied = apply(connection, &all);
+                // After the commit: what is answered is in the file that the path leads to.
+                match file.check() {
+                    Ok(()) => applied,
+                    Err(replaced) => Applied::none_of(all.len()).away(replaced),
+                }
+            });
+            let applied = applied.await;
             match (applied, self.log.check(&self.file)) {
                 (Ok(_), Err(replaced)) => Applied::none_of(batch.len()).away(replaced),
                 (Ok(applied), Ok(())) => applied,
@@ -106,9 +110,8 @@ impl Writer for SqliteWriter {
     fn heartbeat(&mut self, boot: &BootRow) -> LocalBoxFuture<'_, Result<Heartbeat, DbError>> {
         let boot = boot.clone();
         async move {
-            let beat = self.connection.spawn_blocking(move |connection| {
-                let beat = |connection: &mut SqliteConnection| boots::beat(connection, &boot);
-                Ok(transaction(connection, beat))
+            let beat = self.run(move |connection| {
+                transaction(connection, |connection| run(boots::beat(connection, &boot)))
             });
             let beat = beat.await;
             // First: a file that is gone explains whatever else failed.
@@ -123,34 +126,24 @@ impl Writer for SqliteWriter {
 
 /// All in one transaction; if that fails while the file takes a write, each in its own, so that the one that is the
 /// reason fails alone.
-pub(super) fn apply(
-    connection: &mut SqliteConnection,
-    unclaimable: &Unclaimable,
-    batch: &[Write],
-) -> Applied {
-    let together = transaction(connection, |connection| {
-        let whole = |write| one(connection, write, (Manner::Whole, unclaimable));
-        batch.iter().map(whole).collect()
-    });
+pub(super) fn apply(connection: &mut Connection, batch: &[Write]) -> Applied {
+    connection.limits.manner = Manner::Whole;
+    let together = transaction(connection, |connection| run(all(connection, batch)));
     match together {
         Ok(answers) => Applied::all(Vec::into_iter(answers).map(Ok).collect()),
         Err(DbError::Away(why)) if is_held(&why) || ping(connection).is_err() => {
             Applied::none_of(batch.len()).away(DbError::Away(why))
         }
-        Err(_) => one_by_one(connection, unclaimable, batch),
+        Err(_) => one_by_one(connection, batch),
     }
 }
 
-fn one_by_one(
-    connection: &mut SqliteConnection,
-    unclaimable: &Unclaimable,
-    batch: &[Write],
-) -> Applied {
+fn one_by_one(connection: &mut Connection, batch: &[Write]) -> Applied {
     let mut applied = Applied::none_of(batch.len());
     for (at, write) in batch.iter().enumerate() {
-        let mut tried = alone(connection, write, (Manner::Whole, unclaimable));
+        let mut tried = alone(connection, write, Manner::Whole);
         if matches!(tried, Err(DbError::Refused(_))) && write.has_parts() {
-            tried = alone(connection, write, (Manner::Apart, unclaimable));
+            tried = alone(connection, write, Manner::ByParts);
         }
         match tried {
             Ok(written) => applied.answer([at], vec![written]),
@@ -162,12 +155,9 @@ fn one_by_one(
 }
 
 /// What fails while the file takes another write is refused.
-fn alone(
-    connection: &mut SqliteConnection,
-    write: &Write,
-    manner: (Manner, &Unclaimable),
-) -> Result<Written, DbError> {
-    match transaction(connection, |connection| one(connection, write, manner)) {
+fn alone(connection: &mut Connection, write: &Write, manner: Manner) -> Result<Written, DbError> {
+    connection.limits.manner = manner;
+    match transaction(connection, |connection| run(one(connection, write))) {
         // An error because another program holds the lock proves nothing about the write, whatever is true a moment
         // later.
         Err(DbError::Away(why)) if !is_held(&why) && ping(connection).is_ok() => {
@@ -178,8 +168,8 @@ fn alone(
 }
 
 pub(super) fn transaction<T>(
-    connection: &mut SqliteConnection,
-    work: impl FnOnce(&mut SqliteConnection) -> QueryResult<T>,
+    connection: &mut Connection,
+    work: impl FnOnce(&mut Connection) -> QueryResult<T>,
 ) -> Result<T, DbError> {
     let around = |error: diesel::result::Error| judged(&error, Step::Around);
     connection
@@ -197,70 +187,29 @@ pub(super) fn transaction<T>(
     done
 }
 
-fn one(
-    connection: &mut SqliteConnection,
-    write: &Write,
-    (manner, unclaimable): (Manner, &Unclaimable),
-) -> QueryResult<Written> {
+async fn all(connection: &mut Connection, batch: &[Write]) -> QueryResult<Vec<Written>> {
+    let mut answers = Vec::with_capacity(batch.len());
+    for write in batch {
+        answers.push(one(connection, write).await?);
+    }
+    Ok(answers)
+}
+
+async fn one(connection: &mut Connection, write: &Write) -> QueryResult<Written> {
     Ok(match write {
-        Write::BeginBoot(write) => write.answer(boots::begin(connection, &write.0)?),
-        Write::EndBoot(write) => write.answer(boots::end(connection, manner, write)?),
-        Write::ReapSilent(write) => write.answer(boots::reap_silent(connection, manner, write)?),
-        Write::ReapGone(write) => write.answer(boots::reap_gone(connection, manner, write)?),
-        Write::InsertTasks(write) => write.answer(tasks::insert(connection, write)?),
-        Write::ClaimTasks(write) => {
-            write.answer(tasks::claim(connection, (manner, unclaimable), write)?)
+        Write::InsertTasks(write) => {
+            let rows = write.rows.iter().map(|row| (row, write.owner.as_str()));
+            let rows: Vec<_> = rows.collect();
+            write.answer(tasks::insert(connection, &rows).await?)
         }
-        Write::EndTasks(write) => write.answer(tasks::end(connection, write)?),
-        Write::ReleaseTasks(write) => {
-            write.answer(tasks::release_except(connection, manner, write)?)
+        Write::InsertMessages(write) => {
+            let rows = write.rows.iter().map(|row| (row, write.queue.as_str()));
+            let rows: Vec<_> = rows.collect();
+            write.answer(messages::insert(connection, &rows).await?)
         }
-        Write::HastenTasks(write) => write.answer(hasten::tasks(connection, write)?),
-        Write::OrderTask(write) => write.answer(task_orders::order(connection, &write.0)?),
-        Write::TrimTasks(write) => write.answer(tasks::trim(connection, manner, write)?),
-        Write::InsertMessages(write) => write.answer(messages::insert(connection, write)?),
-        Write::ClaimMessages(write) => {
-            write.answer(messages::claim(connection, (manner, unclaimable), write)?)
-        }
-        Write::EndMessages(write) => write.answer(messages::end(connection, write)?),
-        Write::ReleaseMessages(write) => {
-            write.answer(messages::release_except(connection, manner, write)?)
-        }
-        Write::HastenMessages(write) => write.answer(hasten::messages(connection, write)?),
-        Write::InsertDeadLetters(write) => write.answer(dead::insert_all(connection, write)?),
-        Write::ReplayDeadLetters(write) => write.answer(replay::replay(connection, write)?),
-        Write::DeleteDeadLetters(write) => write.answer(replay::delete(connection, write)?),
-        Write::TrimDeadLetters(write) => {
-            write.answer(retention::trim_dead_letters(connection, manner, write)?)
-        }
-        Write::NoteFailures(write) => write.answer(deaths::note_failures(connection, write)?),
-        Write::ForgetDeaths(write) => write.answer(deaths::forget(connection, write)?),
-        Write::SyncEntries(write) => write.answer(entries::sync(connection, manner, write)?),
-        Write::ClaimFire(write) => write.answer(cron::claim_fire(connection, manner, &write.0)?),
-        Write::TakeFire(write) => write.answer(cron::take_fire(connection, manner, write)?),
-        Write::RunStarted(write) => write.answer(cron::run_started(connection, manner, write)?),
-        Write::EndRun(write) => write.answer(cron::end_run(connection, manner, &write.0)?),
-        Write::TrimRuns(write) => write.answer(entries::trim_runs(connection, write)?),
-        Write::TrimCrontabLog(write) => {
-            write.answer(retention::trim_crontab_log(connection, manner, write)?)
-        }
-        Write::AddCount(write) => write.answer(warnings::add(connection, &write.0)?),
-        Write::SendNotices(write) => write.answer(notices::send(connection, write)?),
-        Write::ClaimNotices(write) => write.answer(notices::claim(connection, manner, &write.0)?),
-        Write::EndNotices(write) => write.answer(notices::end(connection, manner, write)?),
-        Write::TrimWindows(write) => write.answer(warnings::trim(connection)?),
-        Write::TrimNotices(write) => write.answer(notices::trim(connection, manner)?),
-        Write::SetPause(write) => write.answer(orders::set_pause(connection, &write.0)?),
-        Write::Audit(write) => write.answer(orders::write_down(connection, &write.0)?),
-        Write::GiveOrders(write) => write.answer(daemon_orders::give(connection, &write.0)?),
-        Write::TakeOrder(write) => write.answer(daemon_orders::take(connection, write)?),
-        Write::EndOrder(write) => write.answer(daemon_orders::end(connection, &write.0)?),
-        Write::TrimOrders(write) => write.answer(daemon_orders::trim(connection, write)?),
-        Write::TrimAudit(write) => write.answer(retention::trim_audit(connection, write)?),
-        Write::InsertKeyed(write) => write.answer(idempotency::insert(connection, &write.0)?),
-        Write::ClaimKey(write) => write.answer(idempotency::claim(connection, &write.0)?),
-        Write::EndKey(write) => write.answer(idempotency::end(connection, write)?),
-        Write::TrimKeys(write) => write.answer(idempotency::trim(connection, write)?),
-        Write::TakePermits(write) => write.answer(permits::take(connection, &write.0)?),
+        Write::EndTasks(write) => write.answer(tasks::end(connection, write).await?),
+        Write::EndMessages(write) => write.answer(messages::end(connection, write).await?),
+        Write::AddCount(write) => write.answer(warnings::add(connection, &write.0).await?),
+        write => single(connection, write).await?,
     })
 }
