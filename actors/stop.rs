@@ -1,9 +1,15 @@
-//! The two steps of a stop, as everything that works must see them: Quiet, then Stop by one deadline.
+//! The stop, as everything that works must see it: Quiet, then Stop by one deadline.
+//!
+//! Signals form a tree: below a pool's signal is one for each of its consumers. Each step of a signal is a step of all
+//! signals below it. So a consumer listens to one signal, whether its pool stops or it alone retires.
+//!
+//! tokio-util's CancellationToken is a tree too, but knows one step and no deadline, and reading it takes a lock.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
@@ -14,69 +20,107 @@ pub(crate) enum Phase {
     Run,
     /// No new work is taken; what runs goes on.
     Quiet,
-    /// What still runs at this moment is given back.
+    /// What still runs at this moment is released.
     Stop(Instant),
 }
 
-/// Sends the phase to all that listen.
+impl Phase {
+    /// Whether this step follows that one. Of two deadlines the first holds.
+    fn follows(self, earlier: Self) -> bool {
+        match self {
+            Self::Run => false,
+            Self::Quiet => earlier == Self::Run,
+            Self::Stop(_) => !matches!(earlier, Self::Stop(_)),
+        }
+    }
+}
+
+/// Sends the phase to all that listen, and to the signals below it. Clones are the same signal.
 #[derive(Debug, Clone)]
-pub(crate) struct StopSignal {
-    sender: watch::Sender<Phase>,
+pub(crate) struct StopSignal(Arc<Node>);
+
+#[derive(Debug)]
+struct Node {
+    phase: watch::Sender<Phase>,
+    /// The phase is not `Run`.
     begun: Arc<AtomicBool>,
+    /// Each lives as long as its owner.
+    below: Mutex<Vec<Weak<Node>>>,
 }
 
 impl StopSignal {
     pub(crate) fn new() -> Self {
-        Self {
-            sender: watch::Sender::new(Phase::Run),
-            begun: Arc::default(),
-        }
+        Self::in_phase(Phase::Run)
+    }
+
+    fn in_phase(phase: Phase) -> Self {
+        Self(Arc::new(Node {
+            phase: watch::Sender::new(phase),
+            begun: Arc::new(AtomicBool::new(phase != Phase::Run)),
+            below: Mutex::default(),
+        }))
+    }
+
+    /// A signal below this one: in its phase, and from now on with each of its steps. Its own steps are not this one's.
+    pub(crate) fn child(&self) -> Self {
+        let mut below = self.0.below.lock();
+        below.retain(|child| child.strong_count() > 0);
+        let child = Self::in_phase(*self.0.phase.borrow());
+        below.push(Arc::downgrade(&child.0));
+        child
     }
 
     /// Begins the first step; does nothing later.
     pub(crate) fn quiet(&self) {
-        self.sender.send_if_modified(|phase| {
-            let first = *phase == Phase::Run;
-            if first {
-                *phase = Phase::Quiet;
-                self.begun.store(true, Ordering::Release);
-            }
-            first
-        });
+        self.0.step(Phase::Quiet);
     }
 
     /// Sets the deadline; the first one holds.
     pub(crate) fn stop(&self, deadline: Instant) {
-        self.sender.send_if_modified(|phase| {
-            let first = !matches!(phase, Phase::Stop(_));
-            if first {
-                *phase = Phase::Stop(deadline);
-                self.begun.store(true, Ordering::Release);
-            }
-            first
-        });
+        self.0.step(Phase::Stop(deadline));
     }
 
     pub(crate) fn begun(&self) -> bool {
-        self.begun.load(Ordering::Acquire)
+        self.0.begun.load(Ordering::Acquire)
     }
 
     pub(crate) fn listen(&self) -> StopListener {
         StopListener {
-            receiver: self.sender.subscribe(),
-            begun: Arc::clone(&self.begun),
+            receiver: self.0.phase.subscribe(),
+            begun: Arc::clone(&self.0.begun),
         }
     }
 }
 
-/// Time after the deadline in which what still ran is given back.
-const LAST_WORDS: Duration = Duration::from_millis(200);
+impl Node {
+    fn step(&self, next: Phase) {
+        // Held to the end: a child that is made meanwhile begins in this phase.
+        let below = self.below.lock();
+        let is_step = self.phase.send_if_modified(|phase| {
+            let is_step = next.follows(*phase);
+            if is_step {
+                *phase = next;
+                self.begun.store(true, Ordering::Release);
+            }
+            is_step
+        });
+        if is_step {
+            let children = below.iter().filter_map(Weak::upgrade);
+            children.for_each(|child| child.step(next));
+        }
+    }
+}
 
-/// Waits until nothing is left, past the deadline only for last words. Answers what is left. A thread that business code
-/// blocks cannot answer, so the deadline is watched here too.
+/// Time after the deadline in which what still ran is released.
+const TIME_TO_RELEASE: Duration = Duration::from_millis(200);
+
+/// Waits until nothing is left, for `TIME_TO_RELEASE` past the deadline at most. Answers how much is left. A thread that
+/// business code blocks releases nothing, so the deadline is watched here too.
 pub(crate) async fn left_at(mut count: watch::Receiver<usize>, deadline: Instant) -> usize {
     let none_left = count.wait_for(|left| *left == 0);
-    let in_time = timeout_at(deadline + LAST_WORDS, none_left).await.is_ok();
+    let in_time = timeout_at(deadline + TIME_TO_RELEASE, none_left)
+        .await
+        .is_ok();
     if in_time { 0 } else { *count.borrow() }
 }
 
@@ -84,12 +128,12 @@ pub(crate) async fn left_at(mut count: watch::Receiver<usize>, deadline: Instant
 #[derive(Debug, Clone)]
 pub(crate) struct StopListener {
     receiver: watch::Receiver<Phase>,
-    /// Asked before each message, by all workers: to borrow the phase would take a lock of theirs all.
+    /// Read before each message, by all workers. To borrow the phase would take a lock that all of them share.
     begun: Arc<AtomicBool>,
 }
 
 impl StopListener {
-    /// Whether no new work is to be taken. True too when the owner is gone: nobody would hear of the work's end.
+    /// Whether no new work is to be taken. True too when the signal's owner is gone: no owner would see the work's end.
     pub(crate) fn begun(&self) -> bool {
         self.begun.load(Ordering::Acquire) || self.orphaned()
     }
@@ -109,7 +153,7 @@ impl StopListener {
             .map(|phase| *phase);
         match stop {
             Ok(Phase::Stop(deadline)) => tokio::time::sleep_until(deadline).await,
-            // The owner is gone without a word: what runs may end in peace.
+            // The owner is gone and has set no deadline: what runs goes on to its end.
             _ => std::future::pending().await,
         }
     }
@@ -146,5 +190,48 @@ mod tests {
         drop(signal);
         assert!(listener.begun());
         listener.quiet().await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_step_reaches_all_signals_below() {
+        let top = StopSignal::new();
+        let middle = top.child();
+        let (early, low) = (middle.child(), middle.child());
+        let mut listener = low.listen();
+        early.quiet();
+        assert!(early.begun() && !middle.begun() && !listener.begun());
+        top.quiet();
+        assert!(middle.begun() && listener.begun());
+        let late = middle.child();
+        assert!(late.begun(), "made in the phase of its parent");
+        let begin = Instant::now();
+        top.stop(begin + Duration::from_secs(5));
+        listener.deadline().await;
+        early.listen().deadline().await;
+        late.listen().deadline().await;
+        middle.child().listen().deadline().await;
+        assert_eq!(begin.elapsed(), Duration::from_secs(5));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_deadline_of_its_own_holds_below() {
+        let top = StopSignal::new();
+        let low = top.child();
+        let begin = Instant::now();
+        low.stop(begin + Duration::from_secs(2));
+        top.stop(begin + Duration::from_secs(5));
+        low.listen().deadline().await;
+        assert_eq!(begin.elapsed(), Duration::from_secs(2));
+        top.listen().deadline().await;
+        assert_eq!(begin.elapsed(), Duration::from_secs(5));
+    }
+
+    #[test]
+    fn children_that_are_gone_are_forgotten() {
+        let top = StopSignal::new();
+        for _ in 0..100 {
+            drop(top.child());
+        }
+        assert_eq!(top.0.below.lock().len(), 1);
     }
 }

@@ -1,6 +1,6 @@
 //! Takes messages of one queue, runs the handler on each, and has their ends made durable.
 //!
-//! Owns: the messages it fetched, until they are settled.   Receives from: PoolActor (by its StopSignal).
+//! Owns: the messages it fetched, until they are settled.   Receives from: PoolActor (by a StopSignal).
 //! Sends to: PoolActor (ConsumerGone, when dropped).        Started by: PoolActor, on a worker Arbiter.
 //! Ends: after the running message when it is quieted or its pool is gone; at a stop by the deadline.
 
@@ -19,25 +19,21 @@ use actix::prelude::*;
 
 pub(crate) use self::run_loop::Work;
 use crate::drop_notice::GoneNotice;
-use crate::stop::{StopListener, StopSignal};
+use crate::stop::StopListener;
 
 /// See the module's header.
 pub(crate) struct ConsumerActor {
-    work: Option<Work>,
-    /// The pool's signal. It is not an actor message: a handler that blocks this thread would delay the actor message, and
-    /// waiting messages would still start.
-    stop: StopSignal,
-    /// Closed when the pool is gone, also when it panicked.
-    pool: Option<StopListener>,
+    /// What it does, and its stop signal, until it starts. The signal is this consumer's own, below its pool's, and its owner is
+    /// the pool. It is not an actor message: a handler that blocks this thread would delay the actor message, and waiting
+    /// messages would still start.
+    work: Option<(Work, StopListener)>,
     _gone: GoneNotice,
 }
 
 impl ConsumerActor {
-    pub(crate) fn new(work: Work, stop: StopSignal, pool: StopListener, gone: GoneNotice) -> Self {
+    pub(crate) fn new(work: Work, stop: StopListener, gone: GoneNotice) -> Self {
         Self {
-            work: Some(work),
-            stop,
-            pool: Some(pool),
+            work: Some((work, stop)),
             _gone: gone,
         }
     }
@@ -47,17 +43,9 @@ impl Actor for ConsumerActor {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        if let Some(work) = self.work.take() {
-            let loop_ = work.run(self.stop.listen());
+        if let Some((work, stop)) = self.work.take() {
+            let loop_ = work.run(stop);
             ctx.spawn(loop_.into_actor(self).map(|(), _, ctx| ctx.stop()));
-        }
-        if let Some(mut pool) = self.pool.take() {
-            let orphaned = async move { pool.quiet().await };
-            ctx.spawn(
-                orphaned
-                    .into_actor(self)
-                    .map(|(), actor, _| actor.stop.quiet()),
-            );
         }
     }
 }

@@ -182,10 +182,9 @@ mod tests {
             async { Ok(()) }
         });
         let (work, stop, deaths) = (work(&source, handler), StopSignal::new(), Deaths::new());
-        let (notice, pool) = (deaths.notice(), StopSignal::new());
-        let (quiet, pool_lives) = (stop.clone(), pool.listen());
+        let (listener, notice) = (stop.listen(), deaths.notice());
         ConsumerActor::start_in_arbiter(&Arbiter::new().handle(), move |_| {
-            ConsumerActor::new(work, quiet, pool_lives, notice)
+            ConsumerActor::new(work, listener, notice)
         });
         source.until_done(2).await;
         assert_eq!(source.out(), [3, 4]);

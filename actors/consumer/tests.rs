@@ -24,10 +24,9 @@ use crate::testing_support::{Barrier, Deaths, FakeSource, Seen, batch, settle_do
 /// A consumer and what its owner knows of it.
 struct Started {
     addr: Addr<ConsumerActor>,
+    /// Its pool has it.
     stop: StopSignal,
     deaths: Deaths,
-    /// Its pool's life.
-    pool: StopSignal,
 }
 
 fn start(work: Work) -> Started {
@@ -37,15 +36,9 @@ fn start(work: Work) -> Started {
 
 /// The clock is paused already.
 fn start_another(work: Work) -> Started {
-    let (deaths, pool) = (Deaths::new(), StopSignal::new());
-    let stop = StopSignal::new();
-    let addr = ConsumerActor::new(work, stop.clone(), pool.listen(), deaths.notice()).start();
-    Started {
-        addr,
-        stop,
-        deaths,
-        pool,
-    }
+    let (stop, deaths) = (StopSignal::new(), Deaths::new());
+    let addr = ConsumerActor::new(work, stop.listen(), deaths.notice()).start();
+    Started { addr, stop, deaths }
 }
 
 impl Started {

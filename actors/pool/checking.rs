@@ -15,7 +15,7 @@ const LAG_PATIENCE: Duration = Duration::from_secs(30);
 impl PoolActor {
     /// Asks for the lag; one question at a time.
     pub(super) fn check_lag(&mut self, ctx: &mut Context<Self>) {
-        if self.stopping {
+        if self.stop.begun() {
             return;
         }
         if std::mem::replace(&mut self.checking, true) {

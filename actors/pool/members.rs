@@ -21,6 +21,7 @@ pub(super) struct Member {
         expect(dead_code, reason = "an actor that nobody can reach ends")
     )]
     pub(super) addr: Addr<ConsumerActor>,
+    /// Below the pool's.
     pub(super) stop: StopSignal,
     born: Instant,
     /// It was asked to end: it is not replaced.
@@ -40,11 +41,10 @@ impl PoolActor {
             }
         });
         let work = self.config.work.clone();
-        let life = self.life.listen();
-        let stop = StopSignal::new();
-        let signal = stop.clone();
+        let stop = self.stop.child();
+        let listener = stop.listen();
         let addr = ConsumerActor::start_in_arbiter(&self.config.workers.next(), move |_| {
-            ConsumerActor::new(work, signal, life, gone)
+            ConsumerActor::new(work, listener, gone)
         });
         self.members.insert(
             id,
@@ -65,11 +65,11 @@ impl PoolActor {
         };
         self.alive.send_replace(self.members.len());
         self.publish_size();
-        if member.is_followed && !self.stopping {
+        if member.is_followed && !self.stop.begun() {
             self.reconcile(ctx);
             return;
         }
-        if member.leaving || self.stopping {
+        if member.leaving || self.stop.begun() {
             return;
         }
         if member.born.elapsed() > LIVED_LONG {

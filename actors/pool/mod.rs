@@ -100,7 +100,9 @@ pub(crate) struct PoolActor {
     limit: Option<watch::Receiver<Limit>>,
     /// How many members there are, for those that wait for the end.
     alive: watch::Sender<usize>,
-    stopping: bool,
+    /// That of the whole pool; each consumer has one below it. Dropped with this actor, so that no consumer outlives it for
+    /// longer than the message that runs.
+    stop: StopSignal,
     /// A reload has just changed its limits.
     is_tuned: bool,
     /// Its entry is gone, or another pool's: what is published of it is not this one's any more.
@@ -111,8 +113,6 @@ pub(crate) struct PoolActor {
     replacing: bool,
     /// Rings when the next lease is over.
     timer: Option<SpawnHandle>,
-    /// Dropped with this actor, so that its consumers hear of its end.
-    life: StopSignal,
     _gone: GoneNotice,
 }
 
@@ -131,14 +131,13 @@ impl PoolActor {
             is_rate_limited: false,
             limit: None,
             alive: watch::Sender::new(0),
-            stopping: false,
+            stop: StopSignal::new(),
             is_tuned: false,
             is_retired: false,
             is_closed: Arc::default(),
             delays: Backoff::REPLACEMENT.delays(),
             replacing: false,
             timer: None,
-            life: StopSignal::new(),
             _gone: gone,
         }
     }
@@ -147,19 +146,9 @@ impl PoolActor {
         &self.config.work.queue
     }
 
-    fn quiet(&mut self) {
-        self.stopping = true;
-        for member in self.members.values() {
-            member.stop.quiet();
-        }
-    }
-
     /// A worker blocked by business code cannot answer, so the deadline is watched here too.
     fn stop(&mut self, deadline: Instant) -> ResponseFuture<usize> {
-        self.stopping = true;
-        for member in self.members.values() {
-            member.stop.stop(deadline);
-        }
+        self.stop.stop(deadline);
         let left = left_at(self.alive.subscribe(), deadline);
         let close = self.close(move || {
             let within = deadline.saturating_duration_since(Instant::now());
@@ -206,7 +195,7 @@ impl Handler<Quiet> for PoolActor {
     type Result = ();
 
     fn handle(&mut self, _: Quiet, _: &mut Self::Context) {
-        self.quiet();
+        self.stop.quiet();
     }
 }
 

@@ -35,7 +35,7 @@ pub(crate) struct Retire;
 
 impl PoolActor {
     pub(super) fn tune(&mut self, tune: Tune, ctx: &mut Context<Self>) {
-        if self.stopping {
+        if self.stop.begun() {
             return;
         }
         let work = &mut self.config.work;
@@ -59,7 +59,7 @@ impl PoolActor {
 
     pub(super) fn retire(&mut self) -> ResponseFuture<()> {
         self.is_retired = true;
-        self.quiet();
+        self.stop.quiet();
         let mut alive = self.alive.subscribe();
         let close = self.close(|| TIME_TO_LEAVE);
         Box::pin(async move {

@@ -15,7 +15,7 @@ use crate::source::Limit;
 impl PoolActor {
     /// Sizes the pool by what a check found; `None` where the lag could not be read.
     pub(super) fn checked(&mut self, lag: Option<u64>, ctx: &mut Context<Self>) {
-        if self.stopping {
+        if self.stop.begun() {
             return;
         }
         let now = Instant::now();
@@ -45,7 +45,7 @@ impl PoolActor {
     /// Starts the consumers that are missing, ends those that are too many, and comes back when the next
     /// lease is over.
     pub(super) fn reconcile(&mut self, ctx: &mut Context<Self>) {
-        if self.stopping {
+        if self.stop.begun() {
             return;
         }
         let now = Instant::now();

@@ -73,7 +73,7 @@ async fn a_consumer_without_its_pool_ends_after_the_message_that_runs() {
     source.offer([1, 2]);
     let consumer = start(work(&source, held_up(&seen, &barrier)));
     seen.wait_for(1).await;
-    drop(consumer.pool);
+    drop(consumer.stop);
     settle_down().await;
     barrier.open();
     consumer.deaths.wait_for(1).await;
