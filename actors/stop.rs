@@ -1,7 +1,8 @@
 //! The stop, as everything that works must see it: Quiet, then Stop by one deadline.
 //!
-//! Signals form a tree: below a pool's signal is one for each of its consumers. Each step of a signal is a step of all
-//! signals below it. So a consumer listens to one signal, whether its pool stops or it alone retires.
+//! Signals form a tree: the daemon's, below it one for each pool, below that one for each consumer. Each step of a signal is
+//! a step of all signals below it. So a consumer listens to one signal, whether the daemon stops, its pool retires, or it
+//! alone does.
 //!
 //! tokio-util's CancellationToken is a tree too, but knows one step and no deadline, and reading it takes a lock.
 
@@ -105,7 +106,8 @@ impl Node {
             is_step
         });
         if is_step {
-            let children = below.iter().filter_map(Weak::upgrade);
+            // Upwards, as all of a stop: what was started last is the first to stop.
+            let children = below.iter().rev().filter_map(Weak::upgrade);
             children.for_each(|child| child.step(next));
         }
     }
@@ -146,14 +148,20 @@ impl StopListener {
 
     /// Waits for the deadline of the stop; for ever while there is none.
     pub(crate) async fn deadline(&mut self) {
+        let deadline = self.deadline_set().await;
+        tokio::time::sleep_until(deadline).await;
+    }
+
+    /// Waits until the stop has a deadline, and returns it. For ever where the owner is gone and has set none: what runs goes
+    /// on to its end.
+    pub(crate) async fn deadline_set(&mut self) -> Instant {
         let stop = self
             .receiver
             .wait_for(|phase| matches!(phase, Phase::Stop(_)))
             .await
             .map(|phase| *phase);
         match stop {
-            Ok(Phase::Stop(deadline)) => tokio::time::sleep_until(deadline).await,
-            // The owner is gone and has set no deadline: what runs goes on to its end.
+            Ok(Phase::Stop(deadline)) => deadline,
             _ => std::future::pending().await,
         }
     }

@@ -1,7 +1,7 @@
 //! Cron: expressions, and the actor that fires entries at their second, as processes that outlive the daemon.
 //!
 //! Owns: the live entries and when each is due.
-//! Receives from: SupervisorActor (Quiet, Renew), itself (Ring, Attend), orders.
+//! Receives from: SupervisorActor (Renew, AwaitEnd), itself (Ring, Attend), orders.
 //! Sends to: DbActor, the thread that spawns.
 //! Started by: SupervisorActor, after the delay queue and the pools.
 //! Ends: with the daemon; runs in progress live on and are found by the next one.
@@ -66,6 +66,7 @@ pub(crate) use crate::schedule::fuzzing;
 pub use crate::schedule::{Schedule, ScheduleError};
 use crate::settler::Refusal;
 use crate::state::CronState;
+use crate::stop::StopListener;
 use crate::store::TRIM_ROWS;
 use crate::store::rows::KnownEntry;
 use crate::store::write::{SyncEntries, TrimRuns};
@@ -118,18 +119,11 @@ impl CronConfig {
     }
 }
 
-/// Fires nothing any more.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(crate) struct Quiet;
-
-/// Fires nothing any more, and waits for the processes of fires that have begun, until the deadline at most. Answers
-/// whether all of them were started.
+/// Asks whether the processes of all fires that have begun are started at the deadline of the stop; answered as soon as they
+/// are.
 #[derive(Message)]
 #[rtype(result = "bool")]
-pub(crate) struct Stop {
-    pub(crate) deadline: tokio::time::Instant,
-}
+pub(crate) struct AwaitEnd;
 
 /// To itself: see what is due.
 #[derive(Message)]
@@ -161,12 +155,13 @@ pub(crate) struct CronActor {
     /// How often the clock has jumped back.
     jumps_back: u64,
     wake: Option<Wake>,
-    quiet: bool,
+    /// The daemon's: from its first step on nothing fires.
+    stop: StopListener,
     _gone: GoneNotice,
 }
 
 impl CronActor {
-    pub(crate) fn new(config: CronConfig, gone: GoneNotice) -> Self {
+    pub(crate) fn new(config: CronConfig, stop: StopListener, gone: GoneNotice) -> Self {
         Self {
             by_key: renewing::by_key(&config.entries),
             config: Arc::new(config),
@@ -180,7 +175,7 @@ impl CronActor {
             last_ring_ms: now_ms(),
             jumps_back: 0,
             wake: None,
-            quiet: false,
+            stop,
             _gone: gone,
         }
     }
@@ -244,7 +239,7 @@ impl CronActor {
 
     /// Without entries there is nothing to spawn, and no thread for it.
     fn spawner_if_needed(&mut self) -> Option<Arc<Spawner>> {
-        match self.config.entries.is_empty() || self.quiet {
+        match self.config.entries.is_empty() || self.stop.begun() {
             true => None,
             false => self.spawner(),
         }
@@ -273,6 +268,25 @@ impl CronActor {
             look.into_actor(self)
                 .map(|(), actor, _| actor.attending = false),
         );
+    }
+
+    /// Closes the backlog when a stop begins. The backlog has no listener of its own: closing it is a step, which logs the fires
+    /// that are given up.
+    fn watch_stop(&self, ctx: &mut Context<Self>) {
+        let mut stop = self.stop.clone();
+        let begun = async move { stop.quiet().await };
+        let begun = begun.into_actor(self);
+        ctx.spawn(begun.map(|(), actor, _| actor.config.backlog.close()));
+    }
+
+    fn await_end(&self) -> ResponseFuture<bool> {
+        // The watch may come later.
+        self.config.backlog.close();
+        let (mut stop, starting) = (self.stop.clone(), self.config.starting.clone());
+        Box::pin(async move {
+            let deadline = stop.deadline_set().await;
+            timeout_at(deadline, starting.all_started()).await.is_ok()
+        })
     }
 
     /// Ends runs that nobody else will, and deletes all old rows, a portion at a time: others write in between.
@@ -308,6 +322,7 @@ impl Actor for CronActor {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
+        self.watch_stop(ctx);
         self.learn(ctx);
     }
 }
@@ -334,23 +349,11 @@ impl Handler<AreYouThere> for CronActor {
     fn handle(&mut self, _: AreYouThere, _: &mut Self::Context) {}
 }
 
-impl Handler<Quiet> for CronActor {
-    type Result = ();
-
-    fn handle(&mut self, _: Quiet, _: &mut Self::Context) {
-        self.quiet = true;
-        self.config.backlog.close();
-    }
-}
-
-impl Handler<Stop> for CronActor {
+impl Handler<AwaitEnd> for CronActor {
     type Result = ResponseFuture<bool>;
 
-    fn handle(&mut self, Stop { deadline }: Stop, _: &mut Self::Context) -> Self::Result {
-        self.quiet = true;
-        self.config.backlog.close();
-        let all_started = self.config.starting.all_started();
-        Box::pin(async move { timeout_at(deadline, all_started).await.is_ok() })
+    fn handle(&mut self, _: AwaitEnd, _: &mut Self::Context) -> Self::Result {
+        self.await_end()
     }
 }
 

@@ -46,7 +46,7 @@ impl CronActor {
             .iter()
             .filter(|order| order.partition == config.partition);
         for order in of_partition {
-            if self.quiet {
+            if self.stop.begun() {
                 return;
             }
             match order.kind {

@@ -135,7 +135,7 @@ impl CronActor {
 
     /// Fires what is due, late ones within the grace; what is later than that is a misfire.
     pub(super) fn ring(&mut self, ctx: &mut Context<Self>) {
-        if self.quiet {
+        if self.stop.begun() {
             return;
         }
         let now = now_ms();
@@ -204,7 +204,7 @@ impl CronActor {
     }
 
     fn fire(&mut self, entry: &Arc<LiveEntry>, scheduled_ms: i64) {
-        if self.quiet {
+        if self.stop.begun() {
             return;
         }
         let name = &entry.config.name;

@@ -19,7 +19,7 @@ pub(crate) struct Renew(pub(crate) Vec<Arc<LiveEntry>>);
 
 impl CronActor {
     pub(super) fn renew(&mut self, entries: Vec<Arc<LiveEntry>>, ctx: &mut Context<Self>) {
-        if self.quiet {
+        if self.stop.begun() {
             return;
         }
         self.by_key = by_key(&entries);

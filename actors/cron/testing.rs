@@ -8,11 +8,12 @@ use actix::prelude::*;
 use tokio::time::{Instant, sleep};
 
 use super::entry::tests::entry;
-use super::{Backlog, CronActor, CronConfig, LiveEntry, StartingFires, Stop, Uk, WatchedRuns};
+use super::{AwaitEnd, Backlog, CronActor, CronConfig, LiveEntry, StartingFires, Uk, WatchedRuns};
 use crate::clock::now_ms;
 use crate::config::Misfire;
 use crate::logs::OutputLogs;
 use crate::membership::Liveness;
+use crate::stop::StopSignal;
 use crate::testing_support::{Deaths, TestDb, by_others, soon};
 
 pub(super) const YEARLY: &str = "0 0 0 1 1 *";
@@ -21,6 +22,8 @@ pub(super) struct World {
     pub(super) files: TestDb,
     pub(super) deaths: Deaths,
     pub(super) config: CronConfig,
+    /// The daemon's.
+    pub(super) stop: StopSignal,
     pub(super) actor: Addr<CronActor>,
 }
 
@@ -66,12 +69,13 @@ impl World {
             pauses: crate::orders::Pauses::default(),
             orders: crate::orders::Orders::default(),
         };
-        let deaths = Deaths::new();
-        let actor = CronActor::new(config.clone(), deaths.notice()).start();
+        let (deaths, stop) = (Deaths::new(), StopSignal::new());
+        let actor = CronActor::new(config.clone(), stop.listen(), deaths.notice()).start();
         Self {
             files,
             deaths,
             config,
+            stop,
             actor,
         }
     }
@@ -126,7 +130,7 @@ impl World {
     }
 
     pub(super) async fn stop(&self) -> bool {
-        let deadline = Instant::now() + Duration::from_secs(20);
-        self.actor.send(Stop { deadline }).await.unwrap()
+        self.stop.stop(Instant::now() + Duration::from_secs(20));
+        self.actor.send(AwaitEnd).await.unwrap()
     }
 }

@@ -1,8 +1,8 @@
 //! Takes new tasks, and runs delayed tasks at their time.
 //!
-//! Owns: the tasks it claimed, until they are settled.   Receives from: every actor (Push), SupervisorActor (Quiet, Stop).
+//! Owns: the tasks it claimed, until they are settled.   Receives from: every actor (Push), SupervisorActor (AwaitEnd).
 //! Sends to: DbActor.                                    Started by: SupervisorActor; without a scheduler by cron
-//! Ends: on Stop, after its tasks; never by itself.      processes and the Harness, only to take new tasks.
+//! Ends: with the daemon; never by itself.               processes and the Harness, only to take new tasks.
 
 mod handle;
 mod outbox;
@@ -27,18 +27,12 @@ use self::scheduler::{Flow, Pushing, Scheduler};
 use crate::db::Db;
 use crate::drop_notice::GoneNotice;
 use crate::presence::AreYouThere;
+use crate::stop::StopListener;
 
-/// Nothing is claimed any more; what has not started is released.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(crate) struct Quiet;
-
-/// Ends what runs by the deadline. Answers how many tasks still ran then.
+/// Asks how many tasks still run at the deadline of the stop; answered as soon as none does.
 #[derive(Message)]
 #[rtype(result = "usize")]
-pub(crate) struct Stop {
-    pub(crate) deadline: tokio::time::Instant,
-}
+pub(crate) struct AwaitEnd;
 
 /// To itself: some tasks have ended, and that is durable.
 #[derive(Message)]
@@ -66,10 +60,11 @@ impl DelayQueueActor {
     pub(crate) fn start_scheduler(
         db: Db,
         config: Arc<DelayConfig>,
+        stop: StopListener,
         gone: GoneNotice,
     ) -> Addr<Self> {
         Self::create(|ctx| {
-            let scheduler = Scheduler::new(db, config, ctx.address().downgrade());
+            let scheduler = Scheduler::new(db, config, stop, ctx.address().downgrade());
             Self {
                 role: Role::Schedule(Box::new(scheduler)),
                 _gone: gone,
@@ -84,7 +79,7 @@ impl DelayQueueActor {
         Self { role, _gone }.start()
     }
 
-    /// A daemon's. Only a daemon stops the actor, and only its scheduler asks to be called back.
+    /// A daemon's. Only a daemon awaits the actor's end, and only its scheduler asks to be called back.
     fn scheduler(&mut self) -> Option<&mut Scheduler> {
         match &mut self.role {
             Role::Push(_) => None,
@@ -130,22 +125,12 @@ impl Handler<AreYouThere> for DelayQueueActor {
     fn handle(&mut self, _: AreYouThere, _: &mut Self::Context) {}
 }
 
-impl Handler<Quiet> for DelayQueueActor {
-    type Result = ();
-
-    fn handle(&mut self, _: Quiet, ctx: &mut Self::Context) {
-        if let Some(scheduler) = self.scheduler() {
-            scheduler.quiet(ctx);
-        }
-    }
-}
-
-impl Handler<Stop> for DelayQueueActor {
+impl Handler<AwaitEnd> for DelayQueueActor {
     type Result = ResponseFuture<usize>;
 
-    fn handle(&mut self, Stop { deadline }: Stop, ctx: &mut Self::Context) -> Self::Result {
+    fn handle(&mut self, _: AwaitEnd, ctx: &mut Self::Context) -> Self::Result {
         match self.scheduler() {
-            Some(scheduler) => scheduler.stop(deadline, ctx),
+            Some(scheduler) => scheduler.await_end(ctx),
             None => Box::pin(std::future::ready(0)),
         }
     }

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
 use super::{
-    Crash, DelayConfig, DelayQueueActor, Push, PushError, PushItem, RunningTasks, Stats, Stop,
+    AwaitEnd, Crash, DelayConfig, DelayQueueActor, Push, PushError, PushItem, RunningTasks, Stats,
     TaskRules,
 };
 use crate::clock::now_ms;
@@ -24,6 +24,7 @@ use crate::job::{Handler as JobHandler, JobResult, Task};
 use crate::membership::Liveness;
 use crate::orders::{PauseKind, Pauses};
 use crate::poison::Quarantines;
+use crate::stop::StopSignal;
 use crate::store::rows::PauseRow;
 use crate::testing_support::{Barrier, Crowd, Deaths, Seen, TestDb, rules, soon};
 use crate::workers::Workers;
@@ -42,6 +43,8 @@ struct World {
     deaths: Deaths,
     pauses: Pauses,
     config: Arc<DelayConfig>,
+    /// The daemon's.
+    stop: StopSignal,
     actor: Addr<DelayQueueActor>,
 }
 
@@ -80,8 +83,8 @@ impl World {
             paused: pauses.flag(PauseKind::Delay, ""),
             state: crate::state::DelayState::new(),
         });
-        let (db, deaths) = (TestDb::start(), Deaths::new());
-        let actor = actor(&db, &config, &deaths);
+        let (db, deaths, stop) = (TestDb::start(), Deaths::new(), StopSignal::new());
+        let actor = actor(&db, &config, &stop, &deaths);
         Self {
             db,
             ran,
@@ -90,6 +93,7 @@ impl World {
             deaths,
             pauses,
             config,
+            stop,
             actor,
         }
     }
@@ -146,12 +150,12 @@ impl World {
     }
 
     fn replace(&mut self) {
-        self.actor = actor(&self.db, &self.config, &self.deaths);
+        self.actor = actor(&self.db, &self.config, &self.stop, &self.deaths);
     }
 
     async fn stop_within(&self, limit: Duration) -> usize {
-        let deadline = Instant::now() + limit;
-        self.actor.send(Stop { deadline }).await.unwrap()
+        self.stop.stop(Instant::now() + limit);
+        self.actor.send(AwaitEnd).await.unwrap()
     }
 
     fn params(&self) -> Vec<String> {
@@ -163,8 +167,14 @@ impl World {
     }
 }
 
-fn actor(db: &TestDb, config: &Arc<DelayConfig>, deaths: &Deaths) -> Addr<DelayQueueActor> {
-    DelayQueueActor::start_scheduler(db.db.clone(), Arc::clone(config), deaths.notice())
+fn actor(
+    db: &TestDb,
+    config: &Arc<DelayConfig>,
+    stop: &StopSignal,
+    deaths: &Deaths,
+) -> Addr<DelayQueueActor> {
+    let (config, stop) = (Arc::clone(config), stop.listen());
+    DelayQueueActor::start_scheduler(db.db.clone(), config, stop, deaths.notice())
 }
 
 fn item(params: &str, delay_time: i64) -> PushItem {

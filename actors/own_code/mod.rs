@@ -1,6 +1,6 @@
 //! Runs one piece of the program's own code from the daemon's start to its stop.
 //!
-//! Owns: the code's thread.                 Receives from: SupervisorActor (Stop), itself (Run).
+//! Owns: the code's thread.                 Receives from: SupervisorActor (AwaitEnd), itself (Run).
 //! Sends to: no actor.                      Started by: SupervisorActor, one for each `App::spawn`.
 //! Ends: with the System; never by itself.
 //!
@@ -22,7 +22,7 @@ use crate::backoff::Backoff;
 use crate::drop_notice::GoneNotice;
 use crate::job::{JobError, JobResult, Next, OwnCode, run};
 use crate::state::deaths;
-use crate::stop::left_at;
+use crate::stop::{StopListener, left_at};
 
 /// The pause before code that failed is started again: as for a child that died, so a port that is still taken or a
 /// server that is away costs neither a busy loop nor a long wait.
@@ -30,12 +30,10 @@ const RESTART: Backoff = Backoff::REPLACEMENT;
 /// Code that ran for this long before it failed is started again after the shortest pause.
 const LIVED_LONG: Duration = Duration::from_secs(60);
 
-/// Ends the code by the deadline. Answers whether it had ended by itself.
+/// Asks whether the code ends by itself by the deadline of the stop. If not, it is dropped at the deadline.
 #[derive(Message)]
 #[rtype(result = "bool")]
-pub(crate) struct Stop {
-    pub(crate) deadline: Instant,
-}
+pub(crate) struct AwaitEnd;
 
 /// To itself: start the code.
 #[derive(Message)]
@@ -56,27 +54,28 @@ pub(crate) struct OwnCodeActor {
     running: watch::Sender<usize>,
     /// Failures since the code last ran for `LIVED_LONG`.
     failures: u32,
-    stopping: bool,
+    /// The daemon's, as the code's own `ctx.stopping()`: from its first step on the code is not started again.
+    stop: StopListener,
     /// The deadline of the stop ended the code.
     dropped: bool,
     _gone: GoneNotice,
 }
 
 impl OwnCodeActor {
-    pub(crate) fn new(code: OwnCode, gone: GoneNotice) -> Self {
+    pub(crate) fn new(code: OwnCode, stop: StopListener, gone: GoneNotice) -> Self {
         Self {
             code,
             thread: None,
             running: watch::Sender::new(0),
             failures: 0,
-            stopping: false,
+            stop,
             dropped: false,
             _gone: gone,
         }
     }
 
     fn run(&mut self, ctx: &mut Context<Self>) {
-        if self.stopping {
+        if self.stop.begun() {
             return;
         }
         let begun = Instant::now();
@@ -107,7 +106,7 @@ impl OwnCodeActor {
         }
         let place = self.code.place.clone();
         let Err(error) = result else {
-            if !self.stopping {
+            if !self.stop.begun() {
                 log::info!(
                     "the own code of {place} has ended; what it started goes on until the stop"
                 );
@@ -116,7 +115,7 @@ impl OwnCodeActor {
         };
         self.thread = None;
         match self.next_run(&error, lived) {
-            _ if self.stopping => log::error!("the own code of {place} failed: {error}"),
+            _ if self.stop.begun() => log::error!("the own code of {place} failed: {error}"),
             None => {
                 log::error!(
                     "the own code of {place} failed and is not started again, as its error demands: {error}"
@@ -145,14 +144,15 @@ impl OwnCodeActor {
         }
     }
 
-    fn stop(&mut self, deadline: Instant) -> ResponseActFuture<Self, bool> {
-        self.stopping = true;
-        let mut running = self.running.subscribe();
+    fn await_end(&self) -> ResponseActFuture<Self, bool> {
+        let (mut stop, mut running) = (self.stop.clone(), self.running.subscribe());
         let ended = async move {
+            let deadline = stop.deadline_set().await;
             let ended = running.wait_for(|running| *running == 0);
-            timeout_at(deadline, ended).await.is_ok()
+            (timeout_at(deadline, ended).await.is_ok(), deadline)
         };
-        let end = ended.into_actor(self).then(move |ended, actor, _| {
+        let end = ended.into_actor(self).then(|(ended, deadline), actor, _| {
+            let actor: &mut Self = actor;
             let dropped = (!ended).then(|| actor.drop_code(deadline));
             let end = async move {
                 if let Some(dropped) = dropped {
@@ -218,11 +218,11 @@ impl Handler<Run> for OwnCodeActor {
     }
 }
 
-impl Handler<Stop> for OwnCodeActor {
+impl Handler<AwaitEnd> for OwnCodeActor {
     type Result = ResponseActFuture<Self, bool>;
 
-    fn handle(&mut self, Stop { deadline }: Stop, _: &mut Self::Context) -> Self::Result {
-        self.stop(deadline)
+    fn handle(&mut self, _: AwaitEnd, _: &mut Self::Context) -> Self::Result {
+        self.await_end()
     }
 }
 

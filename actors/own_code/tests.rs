@@ -9,14 +9,21 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use super::*;
 use crate::job::Handler as JobHandler;
+use crate::stop::StopSignal;
 
 /// Longer than any run of a test here takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+struct Started {
+    addr: Addr<OwnCodeActor>,
+    /// The daemon's.
+    stop: StopSignal,
+}
+
 /// Code that calls the function with the number of its run, from 1; the receiver gets each number when the run begins.
 fn started(
     run: impl Fn(usize) -> LocalBoxFuture<'static, JobResult> + Send + Sync + 'static,
-) -> (Addr<OwnCodeActor>, UnboundedReceiver<usize>) {
+) -> (Started, UnboundedReceiver<usize>) {
     let (begun, runs) = unbounded_channel();
     let count = AtomicUsize::new(0);
     let code = OwnCode {
@@ -27,8 +34,9 @@ fn started(
             run(number)
         }),
     };
-    let addr = OwnCodeActor::new(code, GoneNotice::none()).start();
-    (addr, runs)
+    let stop = StopSignal::new();
+    let addr = OwnCodeActor::new(code, stop.listen(), GoneNotice::none()).start();
+    (Started { addr, stop }, runs)
 }
 
 async fn next(runs: &mut UnboundedReceiver<usize>) -> usize {
@@ -36,14 +44,14 @@ async fn next(runs: &mut UnboundedReceiver<usize>) -> usize {
     number.unwrap().unwrap()
 }
 
-async fn stop(addr: &Addr<OwnCodeActor>, within: Duration) -> bool {
-    let deadline = Instant::now() + within;
-    addr.send(Stop { deadline }).await.unwrap()
+async fn stop(code: &Started, within: Duration) -> bool {
+    code.stop.stop(Instant::now() + within);
+    code.addr.send(AwaitEnd).await.unwrap()
 }
 
 #[actix_rt::test]
 async fn code_that_fails_or_panics_is_started_again() {
-    let (addr, mut runs) = started(|number| {
+    let (code, mut runs) = started(|number| {
         async move {
             match number {
                 1 => Err("the port is taken".into()),
@@ -57,18 +65,18 @@ async fn code_that_fails_or_panics_is_started_again() {
     for number in 1..=4 {
         assert_eq!(next(&mut runs).await, number);
     }
-    assert!(stop(&addr, PATIENCE).await);
+    assert!(stop(&code, PATIENCE).await);
     assert!(runs.try_recv().is_err(), "what returned `Ok` is over");
 }
 
 #[actix_rt::test]
 async fn code_that_discards_itself_stays_ended() {
-    let (addr, mut runs) =
+    let (code, mut runs) =
         started(|_| async { Err(JobError::discard("not on this machine")) }.boxed_local());
     assert_eq!(next(&mut runs).await, 1);
     // Later than the longest first pause.
     tokio::time::sleep(2 * RESTART.base).await;
-    assert!(stop(&addr, PATIENCE).await);
+    assert!(stop(&code, PATIENCE).await);
     assert!(runs.try_recv().is_err());
 }
 
@@ -76,7 +84,7 @@ async fn code_that_discards_itself_stays_ended() {
 async fn failed_code_ends_with_all_that_it_started() {
     let alive = Arc::new(());
     let held = Arc::clone(&alive);
-    let (addr, mut runs) = started(move |number| {
+    let (code, mut runs) = started(move |number| {
         let held = Arc::clone(&held);
         async move {
             actix_rt::spawn(async move {
@@ -99,7 +107,7 @@ async fn failed_code_ends_with_all_that_it_started() {
         assert!(begun.elapsed() < PATIENCE, "{}", Arc::strong_count(&alive));
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
-    assert!(stop(&addr, PATIENCE).await);
+    assert!(stop(&code, PATIENCE).await);
     assert_eq!(Arc::strong_count(&alive), 3, "it lives on to the end");
 }
 
@@ -112,7 +120,7 @@ async fn code_that_runs_on_is_dropped_at_the_deadline() {
         }
     }
     let (sender, dropped) = std::sync::mpsc::channel();
-    let (addr, mut runs) = started(move |_| {
+    let (code, mut runs) = started(move |_| {
         let guard = Dropped(sender.clone());
         async move {
             let _guard = guard;
@@ -121,7 +129,7 @@ async fn code_that_runs_on_is_dropped_at_the_deadline() {
         .boxed_local()
     });
     assert_eq!(next(&mut runs).await, 1);
-    assert!(!stop(&addr, Duration::from_millis(10)).await);
+    assert!(!stop(&code, Duration::from_millis(10)).await);
     dropped.recv_timeout(PATIENCE).unwrap();
     assert!(runs.try_recv().is_err(), "nothing starts during a stop");
 }
@@ -130,14 +138,14 @@ async fn code_that_runs_on_is_dropped_at_the_deadline() {
 async fn code_that_blocks_its_thread_holds_up_no_timer() {
     let (release, blocked) = std::sync::mpsc::channel::<()>();
     let blocked = std::sync::Mutex::new(blocked);
-    let (addr, mut runs) = started(move |_| {
+    let (code, mut runs) = started(move |_| {
         let _ = blocked.lock().unwrap().recv_timeout(PATIENCE);
         async { Ok(()) }.boxed_local()
     });
     assert_eq!(next(&mut runs).await, 1);
     // It blocks, and timers and actors of this thread go on.
     tokio::time::sleep(Duration::from_millis(1)).await;
-    assert!(!stop(&addr, Duration::from_millis(10)).await);
+    assert!(!stop(&code, Duration::from_millis(10)).await);
     release.send(()).unwrap();
 }
 
@@ -147,7 +155,7 @@ fn pauses_grow_until_code_has_run_long() {
         place: "here".to_owned(),
         handler: JobHandler::of(|()| async { Ok(()) }.boxed_local()),
     };
-    let mut actor = OwnCodeActor::new(code, GoneNotice::none());
+    let mut actor = OwnCodeActor::new(code, StopSignal::new().listen(), GoneNotice::none());
     let error: JobError = "any".into();
     let mut pause = |lived| actor.next_run(&error, lived).unwrap();
     let first = pause(Duration::ZERO);

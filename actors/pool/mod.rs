@@ -1,9 +1,9 @@
 //! Keeps the consumers of one queue entry, as many as its lag asks for.
 //!
-//! Owns: the consumers and their number.     Receives from: SupervisorActor (Quiet, Stop, Tune, Retire), itself (LagCheck),
+//! Owns: the consumers and their number.     Receives from: SupervisorActor (Tune, Retire, AwaitEnd), itself (LagCheck),
 //!                                           its consumers (ConsumerGone).
 //! Sends to: ConsumerActor (StopSignal).     Started by: SupervisorActor, one per live queue entry.
-//! Ends: on Stop or Retire, after its consumers; never by itself.
+//! Ends: on Retire, or with the daemon; never by itself.
 
 mod checking;
 mod lease;
@@ -54,17 +54,11 @@ pub(crate) struct PoolConfig {
 #[rtype(result = "()")]
 pub(crate) struct LagCheck;
 
-/// Nobody takes new messages.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(crate) struct Quiet;
-
-/// Ends all consumers by the deadline. Answers how many were still at work then.
+/// Asks how many consumers are still at work at the deadline of the stop; answered as soon as none is and the source is
+/// closed.
 #[derive(Message)]
 #[rtype(result = "usize")]
-pub(crate) struct Stop {
-    pub(crate) deadline: Instant,
-}
+pub(crate) struct AwaitEnd;
 
 /// A consumer ended, by its order or by a panic.
 #[derive(Message)]
@@ -100,7 +94,7 @@ pub(crate) struct PoolActor {
     limit: Option<watch::Receiver<Limit>>,
     /// How many members there are, for those that wait for the end.
     alive: watch::Sender<usize>,
-    /// That of the whole pool; each consumer has one below it. Dropped with this actor, so that no consumer outlives it for
+    /// Below the daemon's, because a reload retires a pool alone; each consumer has one below it. Dropped with this actor, so that no consumer outlives it for
     /// longer than the message that runs.
     stop: StopSignal,
     /// A reload has just changed its limits.
@@ -117,7 +111,7 @@ pub(crate) struct PoolActor {
 }
 
 impl PoolActor {
-    pub(crate) fn new(config: PoolConfig, gone: GoneNotice) -> Self {
+    pub(crate) fn new(config: PoolConfig, stop: StopSignal, gone: GoneNotice) -> Self {
         Self {
             leases: Leases::new(config.consumer_lease),
             config,
@@ -131,7 +125,7 @@ impl PoolActor {
             is_rate_limited: false,
             limit: None,
             alive: watch::Sender::new(0),
-            stop: StopSignal::new(),
+            stop,
             is_tuned: false,
             is_retired: false,
             is_closed: Arc::default(),
@@ -146,17 +140,14 @@ impl PoolActor {
         &self.config.work.queue
     }
 
-    /// A worker blocked by business code cannot answer, so the deadline is watched here too.
-    fn stop(&mut self, deadline: Instant) -> ResponseFuture<usize> {
-        self.stop.stop(deadline);
-        let left = left_at(self.alive.subscribe(), deadline);
-        let close = self.close(move || {
-            let within = deadline.saturating_duration_since(Instant::now());
-            within.max(TIME_TO_CLOSE)
-        });
+    fn await_end(&self) -> ResponseFuture<usize> {
+        let (mut stop, alive) = (self.stop.listen(), self.alive.subscribe());
+        let closing = self.closing();
         Box::pin(async move {
-            let left = left.await;
-            close.await;
+            let deadline = stop.deadline_set().await;
+            let left = left_at(alive, deadline).await;
+            let within = deadline.saturating_duration_since(Instant::now());
+            closing.close(within.max(TIME_TO_CLOSE)).await;
             left
         })
     }
@@ -191,19 +182,11 @@ impl Handler<AreYouThere> for PoolActor {
     fn handle(&mut self, _: AreYouThere, _: &mut Self::Context) {}
 }
 
-impl Handler<Quiet> for PoolActor {
-    type Result = ();
-
-    fn handle(&mut self, _: Quiet, _: &mut Self::Context) {
-        self.stop.quiet();
-    }
-}
-
-impl Handler<Stop> for PoolActor {
+impl Handler<AwaitEnd> for PoolActor {
     type Result = ResponseFuture<usize>;
 
-    fn handle(&mut self, Stop { deadline }: Stop, _: &mut Self::Context) -> Self::Result {
-        self.stop(deadline)
+    fn handle(&mut self, _: AwaitEnd, _: &mut Self::Context) -> Self::Result {
+        self.await_end()
     }
 }
 

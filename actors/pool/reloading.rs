@@ -11,6 +11,7 @@ use actix::prelude::*;
 
 use super::{PoolActor, counted_to};
 use crate::config::{BatchLimits, PoolLimits};
+use crate::source::Source;
 
 /// Why a pool grows or shrinks.
 pub(super) const CHANGED: &str = "its entry was changed";
@@ -61,34 +62,41 @@ impl PoolActor {
         self.is_retired = true;
         self.stop.quiet();
         let mut alive = self.alive.subscribe();
-        let close = self.close(|| TIME_TO_LEAVE);
+        let closing = self.closing();
         Box::pin(async move {
             // The sender lives as long as the actor; without it nobody is left.
             let _ = alive.wait_for(|alive| *alive == 0).await;
-            close.await;
+            closing.close(TIME_TO_LEAVE).await;
         })
     }
 
-    /// Closes the source, once: a stop may come while a retired pool does it. `within` is asked when it begins.
-    pub(super) fn close<F>(&self, within: F) -> impl Future<Output = ()> + use<F>
-    where
-        F: FnOnce() -> Duration,
-    {
-        let source = Arc::clone(&self.config.work.source);
-        let is_closed = Arc::clone(&self.is_closed);
-        async move {
-            let within = within();
-            let close = async {
-                let mut is_closed = is_closed.lock().await;
-                if !*is_closed {
-                    source.close(within).await;
-                    *is_closed = true;
-                }
-            };
-            // The other one may have more time.
-            if tokio::time::timeout(within, close).await.is_err() {
-                log::debug!("a source is being closed for longer than {within:?}");
+    pub(super) fn closing(&self) -> Closing {
+        Closing {
+            source: Arc::clone(&self.config.work.source),
+            is_closed: Arc::clone(&self.is_closed),
+        }
+    }
+}
+
+/// The end of a pool's source, after that of its last consumer; see [`Source::close`].
+pub(super) struct Closing {
+    source: Arc<dyn Source>,
+    is_closed: Arc<tokio::sync::Mutex<bool>>,
+}
+
+impl Closing {
+    /// Closes the source, once: a stop may come while a retired pool does it.
+    pub(super) async fn close(self, within: Duration) {
+        let close = async {
+            let mut is_closed = self.is_closed.lock().await;
+            if !*is_closed {
+                self.source.close(within).await;
+                *is_closed = true;
             }
+        };
+        // The other one may have more time.
+        if tokio::time::timeout(within, close).await.is_err() {
+            log::debug!("a source is being closed for longer than {within:?}");
         }
     }
 }

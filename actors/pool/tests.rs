@@ -6,8 +6,9 @@ use std::time::Duration;
 use actix::prelude::*;
 use tokio::time::{Instant, sleep};
 
-use super::{CountConsumers, Crash, CrashConsumer, LagCheck, PoolActor, PoolConfig, Quiet, Stop};
+use super::{AwaitEnd, CountConsumers, Crash, CrashConsumer, LagCheck, PoolActor, PoolConfig};
 use crate::job::{Consumer, Disposition};
+use crate::stop::StopSignal;
 use crate::testing_support::{
     Barrier, Crowd, Deaths, FakeSource, limits, settle_down, single, soon, work,
 };
@@ -25,6 +26,8 @@ struct World {
     barrier: Barrier,
     deaths: Deaths,
     config: PoolConfig,
+    /// The daemon's.
+    stop: StopSignal,
     pool: Addr<PoolActor>,
 }
 
@@ -54,13 +57,15 @@ impl World {
             consumer_lease: 5 * MINUTE,
             workers: Arc::new(Workers::here()),
         };
-        let pool = PoolActor::new(config.clone(), deaths.notice()).start();
+        let stop = StopSignal::new();
+        let pool = PoolActor::new(config.clone(), stop.child(), deaths.notice()).start();
         Self {
             source,
             crowd,
             barrier,
             deaths,
             config,
+            stop,
             pool,
         }
     }
@@ -71,8 +76,8 @@ impl World {
     }
 
     async fn stop_within(&self, limit: Duration) -> usize {
-        let deadline = Instant::now() + limit;
-        self.pool.send(Stop { deadline }).await.unwrap()
+        self.stop.stop(Instant::now() + limit);
+        self.pool.send(AwaitEnd).await.unwrap()
     }
 
     /// One message for each of `n` consumers, all of which run.
@@ -107,7 +112,7 @@ async fn a_pool_starts_works_and_stops() {
     world.keep_busy(2).await;
     world.barrier.open();
     world.source.until_done(2).await;
-    world.pool.send(Quiet).await.unwrap();
+    world.stop.quiet();
     assert_eq!(world.stop_within(MINUTE).await, 0);
     assert_eq!(
         world.stop_within(MINUTE).await,
@@ -152,8 +157,8 @@ async fn a_pool_has_no_more_consumers_than_its_source_has_a_use_for() {
 async fn quiet_takes_nothing_new_and_replaces_nobody() {
     let world = World::start(2, 2);
     world.keep_busy(2).await;
-    world.pool.send(Quiet).await.unwrap();
-    world.pool.send(Quiet).await.unwrap();
+    world.stop.quiet();
+    world.stop.quiet();
     world.source.offer([7]);
     world.pool.send(CrashConsumer).await.unwrap();
     sleep(MINUTE).await;
@@ -175,14 +180,19 @@ async fn a_stop_answers_how_many_were_left() {
     assert_eq!(left, 0, "what ran was released at the deadline");
     assert_eq!(world.source.ended(&Disposition::Release).len(), 2);
 
+    let stop = StopSignal::new();
+    let (config, notice) = (world.config.clone(), world.deaths.notice());
     let world = World {
-        pool: PoolActor::new(world.config.clone(), world.deaths.notice()).start(),
+        pool: PoolActor::new(config, stop.child(), notice).start(),
+        stop,
         ..world
     };
     world.source.settling.close();
     world.barrier.open();
     world.source.offer([8]);
     world.source.until(|s| !s.out().is_empty()).await;
+    // Until its handler has returned: a message that has not begun is released at once.
+    settle_down().await;
     let left = world.stop_within(Duration::from_secs(20)).await;
     assert!(left > 0, "an end could not be written");
 }
@@ -315,7 +325,8 @@ async fn consumers_of_a_dead_pool_end_and_its_replacement_goes_on() {
     world.source.offer([10, 11]);
     world.pool.do_send(Crash);
     world.deaths.wait_for(1).await;
-    let pool = PoolActor::new(world.config.clone(), world.deaths.notice()).start();
+    let (config, notice) = (world.config.clone(), world.deaths.notice());
+    let pool = PoolActor::new(config, world.stop.child(), notice).start();
     let world = World { pool, ..world };
     assert_eq!(world.count().await, 2);
     world.barrier.open();

@@ -259,6 +259,6 @@ pub(crate) trait Source: Send + Sync {
     }
 
     /// The pool has ended: makes settled ends durable at the server, and releases the rest. Returns after `within` at the
-    /// latest.
+    /// latest. It is no step of the stop's signal: a source serves until the last end is settled.
     fn close(&self, within: Duration) -> BoxFuture<'_, ()>;
 }

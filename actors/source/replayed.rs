@@ -114,7 +114,7 @@ impl Replayed {
             }
         };
         // The turn of the dead letters is the same as a stop to the queue: it returns the messages that it has, and none that
-        // it fetched is dropped.
+        // it fetched is dropped. The signal is not of the stop's tree: it ends one fetch, and no consumer.
         let leave = StopSignal::new();
         let mut left = leave.listen();
         let mut messages = pin!(self.queue.fetch(who, max, &mut left));

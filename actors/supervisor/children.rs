@@ -194,7 +194,7 @@ impl Children {
     }
 
     /// On an Arbiter of its own: no caller can hold up another actor.
-    pub(super) fn start_http(&mut self, plan: &Plan, stop: &StopSignal, notice: GoneNotice) {
+    fn start_http(&mut self, plan: &Plan, stop: &StopSignal, notice: GoneNotice) {
         let (config, stop) = (Arc::clone(&plan.http), stop.listen());
         let arbiter = self
             .http_arbiter
@@ -205,31 +205,39 @@ impl Children {
     }
 
     /// Everything that takes work, in order.
-    pub(super) fn start(&mut self, plan: &Plan, notice: impl Fn(Child) -> GoneNotice) {
-        self.start_one(plan, Child::DelayQueue, notice(Child::DelayQueue));
-        for queue in &plan.pools {
-            let child = Child::Pool(queue.id);
-            self.start_one(plan, child, notice(child));
-        }
-        self.start_one(plan, Child::Cron, notice(Child::Cron));
+    pub(super) fn start(
+        &mut self,
+        plan: &Plan,
+        stop: &StopSignal,
+        notice: impl Fn(Child) -> GoneNotice,
+    ) {
+        let mut start = |child| self.start_one(plan, stop, child, notice(child));
+        start(Child::DelayQueue);
+        plan.pools
+            .iter()
+            .for_each(|queue| start(Child::Pool(queue.id)));
+        start(Child::Cron);
         // The last: all that it may push to is there.
-        for index in 0..plan.own_code.len() {
-            let child = Child::OwnCode(index);
-            self.start_one(plan, child, notice(child));
-        }
+        (0..plan.own_code.len()).for_each(|index| start(Child::OwnCode(index)));
     }
 
     /// One child, in the place of an earlier one if there was one.
-    pub(super) fn start_one(&mut self, plan: &Plan, child: Child, notice: GoneNotice) {
+    pub(super) fn start_one(
+        &mut self,
+        plan: &Plan,
+        stop: &StopSignal,
+        child: Child,
+        notice: GoneNotice,
+    ) {
         match child {
             Child::Alert => {
                 self.alert = Some(AlertActor::new(plan.own_alerts.clone(), notice).start());
             }
             Child::Db => self.start_db(plan, notice),
-            Child::Http => {}
+            Child::Http => self.start_http(plan, stop, notice),
             Child::DelayQueue => {
-                let config = Arc::clone(&plan.delay);
-                let addr = DelayQueueActor::start_scheduler(plan.db.clone(), config, notice);
+                let (db, config) = (plan.db.clone(), Arc::clone(&plan.delay));
+                let addr = DelayQueueActor::start_scheduler(db, config, stop.listen(), notice);
                 plan.delay_queue.set(addr.clone());
                 self.delay_queue = Some(addr);
             }
@@ -237,15 +245,17 @@ impl Children {
                 let Some(queue) = plan.queue(id) else {
                     return;
                 };
-                let addr = PoolActor::new(queue.pool.clone(), notice).start();
+                let addr = PoolActor::new(queue.pool.clone(), stop.child(), notice).start();
                 plan.http.pools.set(&queue.entry.name, &addr);
                 self.pools.insert(id, addr);
             }
             Child::Cron => {
-                self.cron = Some(CronActor::new(plan.cron.clone(), notice).start());
+                let cron = CronActor::new(plan.cron.clone(), stop.listen(), notice);
+                self.cron = Some(cron.start());
             }
             Child::OwnCode(index) => {
-                let addr = OwnCodeActor::new(plan.own_code[index].clone(), notice).start();
+                let code = plan.own_code[index].clone();
+                let addr = OwnCodeActor::new(code, stop.listen(), notice).start();
                 put(&mut self.own_code, index, addr);
             }
         }

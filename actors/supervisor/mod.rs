@@ -2,7 +2,7 @@
 //!
 //! Owns: AlertActor, DbActor, HttpActor, DelayQueueActor, one PoolActor per live queue entry, CronActor, one OwnCodeActor per `App::spawn`.
 //! Receives from: the signals (BeginStop, Reload), HttpActor (Reload), its children (ChildGone).
-//! Sends to: its children (Quiet, Stop), PoolActor (Tune, Retire), CronActor (Renew).
+//! Sends to: its children (a StopSignal, AwaitEnd), PoolActor (Tune, Retire), CronActor (Renew).
 //! Started by: `App`, on the System's thread.                    Ends: the System, after a stop, and if it dies itself.
 
 mod checks;
@@ -156,13 +156,10 @@ impl SupervisorActor {
     /// The boot is known, and what dead boots left is released, before any child takes work.
     fn begin(&mut self, ctx: &mut Context<Self>) {
         // Before all others, so that a failure of any of them is alerted.
-        self.children
-            .start_one(&self.plan, Child::Alert, Self::notice(Child::Alert, ctx));
-        self.children
-            .start_db(&self.plan, Self::notice(Child::Db, ctx));
+        self.start_child(Child::Alert, ctx);
+        self.start_child(Child::Db, ctx);
         // Early, so that `/readyz` answers while the start is still waiting.
-        let notice = Self::notice(Child::Http, ctx);
-        self.children.start_http(&self.plan, &self.stop, notice);
+        self.start_child(Child::Http, ctx);
         let interval = self.plan.liveness.interval().min(RESCUE_INTERVAL);
         ctx.run_interval(interval, Self::stop_if_ownership_ended);
         let plan = Arc::clone(&self.plan);
@@ -198,8 +195,8 @@ impl SupervisorActor {
             return;
         }
         self.plan.warnings.start(&self.plan.db);
-        self.children
-            .start(&self.plan, |child| Self::notice(child, ctx));
+        let notice = |child| Self::notice(child, ctx);
+        self.children.start(&self.plan, &self.stop, notice);
         let interval = self.plan.liveness.interval().min(RESCUE_INTERVAL);
         ctx.run_interval(interval, |actor, ctx| {
             let plan = Arc::clone(&actor.plan);
@@ -290,11 +287,13 @@ impl SupervisorActor {
         if self.stop.begun() && !NEEDED_TO_THE_END.contains(&child) || self.is_retired(child) {
             return;
         }
+        self.start_child(child, ctx);
+    }
+
+    fn start_child(&mut self, child: Child, ctx: &Context<Self>) {
         let notice = Self::notice(child, ctx);
-        match child {
-            Child::Http => self.children.start_http(&self.plan, &self.stop, notice),
-            child => self.children.start_one(&self.plan, child, notice),
-        }
+        self.children
+            .start_one(&self.plan, &self.stop, child, notice);
     }
 
     /// The pool of a queue that a reload has taken away.
@@ -325,9 +324,9 @@ impl SupervisorActor {
         );
         let deadline = Instant::now() + limit;
         self.stop.quiet();
-        self.stop.stop(deadline);
         self.reloads.refuse_all();
-        let stop = stop_all(Arc::clone(&self.plan), self.children.clone(), deadline);
+        let (plan, children) = (Arc::clone(&self.plan), self.children.clone());
+        let stop = stop_all(plan, children, self.stop.clone(), deadline);
         ctx.spawn(stop.into_actor(self).map(|stopped, actor, _| {
             actor.ended = true;
             let code = match stopped {

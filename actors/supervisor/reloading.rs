@@ -226,8 +226,7 @@ impl SupervisorActor {
             let is_taken = retiring.any(|before| before.source == queue.entry.source);
             if !is_taken && !self.children.pools.contains_key(&queue.id) {
                 let child = Child::Pool(queue.id);
-                let notice = Self::notice(child, ctx);
-                self.children.start_one(&plan, child, notice);
+                self.start_child(child, ctx);
             }
         }
     }

@@ -8,10 +8,11 @@ use tokio::time::{Instant, timeout_at};
 
 use super::Plan;
 use super::children::Children;
+use crate::stop::StopSignal;
 use crate::store::write::EndBoot;
 use crate::{cron, delay_queue, own_code, pool};
 
-/// Kept back from the deadline for giving back what still ran, and for the boot's end: a tenth of it, two seconds at
+/// Kept back from the deadline for the release of what still ran, and for the boot's end: a tenth of it, two seconds at
 /// most.
 const RESERVE_SHARE: u32 = 10;
 const LONGEST_RESERVE: Duration = Duration::from_secs(2);
@@ -25,13 +26,17 @@ pub(super) enum Stopped {
     Unwritten,
 }
 
-/// Returns by the deadline.
-pub(super) async fn stop_all(plan: Arc<Plan>, children: Children, deadline: Instant) -> Stopped {
+/// The second step of the stop. Returns by the deadline.
+pub(super) async fn stop_all(
+    plan: Arc<Plan>,
+    children: Children,
+    stop: StopSignal,
+    deadline: Instant,
+) -> Stopped {
     let begun = Instant::now();
     let reserve = (plan.shutdown_deadline / RESERVE_SHARE).min(LONGEST_RESERVE);
-    let work_until = deadline - reserve;
-    quiet(&children);
-    let left = stop(&children, work_until, deadline).await;
+    stop.stop(deadline - reserve);
+    let left = until_ended(&children, deadline).await;
     if left > 0 {
         log::warn!(
             "{left} jobs or consumers did not end by the deadline; their work is given back and runs again"
@@ -81,59 +86,39 @@ fn unwritten(cause: &str) -> Stopped {
     Stopped::Unwritten
 }
 
-fn quiet(children: &Children) {
-    if let Some(cron) = &children.cron {
-        cron.do_send(cron::Quiet);
-    }
-    for pool in children.all_pools().rev() {
-        pool.do_send(pool::Quiet);
-    }
-    if let Some(delay_queue) = &children.delay_queue {
-        delay_queue.do_send(delay_queue::Quiet);
-    }
-}
-
 /// Answers how many did not end. What pools and own code run may still push: the delay queue takes that to the end.
-async fn stop(children: &Children, work_until: Instant, deadline: Instant) -> usize {
-    let pools = children.all_pools().rev().map(|pool| {
-        pool.send(pool::Stop {
-            deadline: work_until,
-        })
-    });
+///
+/// The signal says when to end. Each child is asked by a message all the same: only it knows what is left of its work, and
+/// its answer is the order of the stop, since nothing of it may be left when the boot ends.
+async fn until_ended(children: &Children, deadline: Instant) -> usize {
+    let pools = children
+        .all_pools()
+        .rev()
+        .map(|pool| pool.send(pool::AwaitEnd));
     let tasks = async {
         match &children.delay_queue {
-            Some(delay_queue) => {
-                let stop = delay_queue::Stop {
-                    deadline: work_until,
-                };
-                delay_queue.send(stop).await.unwrap_or(0)
-            }
+            Some(delay_queue) => delay_queue.send(delay_queue::AwaitEnd).await.unwrap_or(0),
             None => 0,
         }
     };
     let fires = async {
         match &children.cron {
-            Some(cron) => {
-                let stop = cron::Stop {
-                    deadline: work_until,
-                };
-                // A fire that has its row must have its process: nobody makes it again.
-                usize::from(!cron.send(stop).await.unwrap_or(true))
-            }
+            // A fire that has its row must have its process: nobody makes it again.
+            Some(cron) => usize::from(!cron.send(cron::AwaitEnd).await.unwrap_or(true)),
             None => 0,
         }
     };
-    let own_code = children.own_code.iter().rev().map(|own_code| {
-        own_code.send(own_code::Stop {
-            deadline: work_until,
-        })
-    });
+    let own_code = children
+        .own_code
+        .iter()
+        .rev()
+        .map(|own_code| own_code.send(own_code::AwaitEnd));
     let all = async {
         // Own code holds no claim of this daemon, so its result is not counted: OwnCodeActor logs a run that did not
         // end.
         let (fires, consumers, tasks, _) =
             tokio::join!(fires, join_all(pools), tasks, join_all(own_code));
-        // A child that is gone has nothing left: what it held was given back when it died.
+        // A child that is gone has nothing left: what it held was released when it died.
         consumers
             .into_iter()
             .map(|left| left.unwrap_or(0))

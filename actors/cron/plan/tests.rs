@@ -2,7 +2,6 @@
 
 use std::time::Instant;
 
-use super::super::Quiet;
 use super::super::testing::World;
 use super::*;
 use crate::config::Misfire;
@@ -72,7 +71,7 @@ async fn a_thousand_misfires_of_many_entries_hold_up_nothing() {
 
     let world = World::with(files, entries, "/bin/true");
     // Nothing is to fire: that would be more work for this thread.
-    world.actor.send(Quiet).await.unwrap();
+    world.stop.quiet();
     let mut longest = Duration::ZERO;
     loop {
         let asked = Instant::now();

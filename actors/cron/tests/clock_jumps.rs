@@ -9,7 +9,6 @@ use super::super::entry::tests::entry;
 use super::super::testing::World;
 use crate::clock::{jumps::jump, now_ms};
 use crate::config::Misfire;
-use crate::cron::Quiet;
 use crate::testing_support::TestDb;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -44,7 +43,7 @@ impl World {
 
     /// Each fired second was one process.
     async fn ends_well(&self) {
-        self.actor.send(Quiet).await.unwrap();
+        self.stop.quiet();
         let fires = self.fired().len();
         assert_eq!(self.until_ended(fires).await.len(), fires);
         assert!(self.stop().await);

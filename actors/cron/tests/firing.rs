@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::clock::now_ms;
+use crate::cron::CronActor;
 use crate::cron::timer::Timer;
-use crate::cron::{CronActor, Quiet};
 use crate::store::rows::PauseRow;
 
 #[actix::test]
@@ -34,8 +34,8 @@ async fn quiet_fires_nothing_any_more() {
     tokio::time::pause();
     let entry = Arc::new(entry("* * * * * *", Misfire::Skip));
     let world = World::with(TestDb::start(), vec![entry], "/bin/false");
-    world.actor.send(Quiet).await.unwrap();
-    world.actor.send(Quiet).await.unwrap();
+    world.stop.quiet();
+    world.stop.quiet();
     sleep(Duration::from_secs(30)).await;
     assert!(world.runs().is_empty());
     assert!(world.stop().await);
@@ -127,7 +127,7 @@ async fn fires_that_the_scheduler_forgets_are_made_each_once() {
         })
         .await;
         // No process is being started when the time until the deadline passes at once.
-        world.actor.send(Quiet).await.unwrap();
+        world.stop.quiet();
         world.until_ended(fired().len()).await;
         assert!(world.stop().await);
     }

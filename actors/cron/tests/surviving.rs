@@ -6,8 +6,9 @@ use tokio::time::Instant;
 
 use super::*;
 use crate::cron::process::machine::{Identity, identify};
-use crate::cron::{Crash, CronActor, CronConfig, StartingFires, Stop, WatchedRuns};
+use crate::cron::{AwaitEnd, Crash, CronActor, CronConfig, StartingFires, WatchedRuns};
 use crate::db::Db;
+use crate::stop::StopSignal;
 use crate::store::Write;
 use crate::testing_support::{Barrier, Seen, no_hook};
 
@@ -17,7 +18,8 @@ async fn a_replaced_actor_fires_nothing_twice() {
     world.until_ended(1).await;
     world.actor.do_send(Crash);
     world.deaths.wait_for(1).await;
-    let actor = CronActor::new(world.config.clone(), world.deaths.notice()).start();
+    let (config, notice) = (world.config.clone(), world.deaths.notice());
+    let actor = CronActor::new(config, world.stop.listen(), notice).start();
     let world = World { actor, ..world };
     sleep(Duration::from_secs(120)).await;
     assert_eq!(world.runs().len(), 1);
@@ -35,7 +37,8 @@ async fn a_fire_under_way_survives_its_actor() {
     .await;
     world.actor.do_send(Crash);
     world.deaths.wait_for(1).await;
-    let actor = CronActor::new(world.config.clone(), world.deaths.notice()).start();
+    let (config, notice) = (world.config.clone(), world.deaths.notice());
+    let actor = CronActor::new(config, world.stop.listen(), notice).start();
     let world = World { actor, ..world };
     assert_eq!(world.until_ended(1).await.len(), 1);
     assert!(world.stop().await);
@@ -54,11 +57,12 @@ async fn a_stop_while_the_database_is_away_ends_at_once() {
         watched: WatchedRuns::default(),
         ..world.config.clone()
     };
-    let actor = CronActor::new(config, world.deaths.notice()).start();
+    let (stop, notice) = (StopSignal::new(), world.deaths.notice());
+    let actor = CronActor::new(config, stop.listen(), notice).start();
     sleep(Duration::from_secs(5)).await;
-    let deadline = Instant::now() + Duration::from_secs(20);
     let begun = Instant::now();
-    assert!(actor.send(Stop { deadline }).await.unwrap());
+    stop.stop(begun + Duration::from_secs(20));
+    assert!(actor.send(AwaitEnd).await.unwrap());
     assert_eq!(begun.elapsed().as_secs(), 0);
 }
 

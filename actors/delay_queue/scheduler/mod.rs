@@ -48,7 +48,7 @@ use crate::poison::Quarantines;
 use crate::poison::SlotFile;
 use crate::settler::Settler;
 use crate::state::DelayState;
-use crate::stop::StopSignal;
+use crate::stop::StopListener;
 use crate::store::rows::TaskEnd;
 use crate::workers::Workers;
 
@@ -100,7 +100,8 @@ pub(super) struct Scheduler {
     config: Arc<DelayConfig>,
     due_queue: DueQueue,
     settler: Settler<TaskEnd>,
-    stop: StopSignal,
+    /// The daemon's: the scheduler stops with it, and never by itself.
+    stop: StopListener,
     /// A poll is under way.
     polling: bool,
     /// The last poll found as many rows that are on time as it requested.
@@ -128,12 +129,17 @@ pub(super) struct Scheduler {
 }
 
 impl Scheduler {
-    pub(super) fn new(db: Db, config: Arc<DelayConfig>, actor: WeakAddr<DelayQueueActor>) -> Self {
+    pub(super) fn new(
+        db: Db,
+        config: Arc<DelayConfig>,
+        stop: StopListener,
+        actor: WeakAddr<DelayQueueActor>,
+    ) -> Self {
         Self {
             pusher: Pusher::new(config.pushable(), db.clone()),
             due_queue: DueQueue::default(),
             settler: settler(&db, &config, actor),
-            stop: StopSignal::new(),
+            stop,
             polling: false,
             more_on_time: false,
             more_overdue: false,
@@ -158,6 +164,7 @@ impl Scheduler {
         self.release_orphans(ctx);
         Self::begin_polling(ctx);
         Self::watch_pauses(self.config.paused.listen(), ctx);
+        self.watch_stop(ctx);
         Self::begin_counting(ctx);
     }
 

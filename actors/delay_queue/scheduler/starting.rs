@@ -75,7 +75,7 @@ impl Scheduler {
         for (worker, share) in self.config.workers.deal(claims) {
             let (config, stop, ends) = (
                 Arc::clone(&self.config),
-                self.stop.listen(),
+                self.stop.clone(),
                 self.settler.sender(),
             );
             worker.spawn_fn(move || {

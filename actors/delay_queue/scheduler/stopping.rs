@@ -1,7 +1,6 @@
 //! The stop, and other reasons to release claims that have not started.
 
 use actix::ResponseFuture;
-use tokio::time::Instant;
 
 use super::due_queue::Claim;
 use super::{Ctx, Scheduler};
@@ -9,21 +8,24 @@ use crate::stop::left_at;
 use crate::store::rows::TaskEnd;
 
 impl Scheduler {
-    /// The first step of a stop: nothing is claimed or started any more, and the waiting tasks are released.
-    pub(in crate::delay_queue) fn quiet(&mut self, ctx: &mut Ctx) {
-        self.stop.quiet();
-        self.release_waiting(ctx);
+    /// Releases the waiting tasks when a stop begins. From then on nothing is claimed or started (`rests`).
+    pub(super) fn watch_stop(&self, ctx: &mut Ctx) {
+        let mut stop = self.stop.clone();
+        let begun = async move { stop.quiet().await };
+        Self::spawn(ctx, begun, |scheduler, (), ctx| {
+            scheduler.release_waiting(ctx);
+        });
     }
 
-    /// The second step: running tasks have until the deadline. Answers how many still ran then.
-    pub(in crate::delay_queue) fn stop(
-        &mut self,
-        deadline: Instant,
-        ctx: &mut Ctx,
-    ) -> ResponseFuture<usize> {
-        self.quiet(ctx);
-        self.stop.stop(deadline);
-        Box::pin(left_at(self.config.running.count(), deadline))
+    /// Answers how many tasks still run at the deadline of the stop, as soon as none does.
+    pub(in crate::delay_queue) fn await_end(&mut self, ctx: &mut Ctx) -> ResponseFuture<usize> {
+        // What waits is counted while it is released, so it is released before the count. The watch may come later.
+        self.release_waiting(ctx);
+        let (mut stop, running) = (self.stop.clone(), self.config.running.count());
+        Box::pin(async move {
+            let deadline = stop.deadline_set().await;
+            left_at(running, deadline).await
+        })
     }
 
     pub(super) fn release_waiting(&mut self, ctx: &mut Ctx) {

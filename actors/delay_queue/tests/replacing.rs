@@ -7,7 +7,7 @@ use tokio::time::{Instant, sleep};
 
 use super::{World, item};
 use crate::clock::now_ms;
-use crate::delay_queue::{Crash, DelayQueueActor, Push, Stop};
+use crate::delay_queue::{AwaitEnd, Crash, DelayQueueActor, Push};
 
 #[actix::test]
 async fn a_successor_releases_only_what_has_not_started() {
@@ -38,8 +38,8 @@ async fn a_successor_awaits_earlier_tasks_at_a_stop() {
     world.replace();
     sleep(Duration::from_secs(1)).await;
     let begun = Instant::now();
-    let deadline = begun + Duration::from_secs(25);
-    let stop = world.actor.send(Stop { deadline });
+    world.stop.stop(begun + Duration::from_secs(25));
+    let stop = world.actor.send(AwaitEnd);
     world.barrier.open();
     assert_eq!(stop.await.unwrap(), 0);
     assert!(

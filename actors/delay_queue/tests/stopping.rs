@@ -6,7 +6,6 @@ use tokio::time::{Instant, sleep};
 
 use super::{World, item, second};
 use crate::clock::now_ms;
-use crate::delay_queue::Quiet;
 
 #[actix::test]
 async fn quiet_releases_waiting_tasks_and_claims_none() {
@@ -16,7 +15,7 @@ async fn quiet_releases_waiting_tasks_and_claims_none() {
         .await
         .unwrap();
     world.ran.wait_for(1).await;
-    world.actor.send(Quiet).await.unwrap();
+    world.stop.quiet();
     world.until(1, 1).await;
     let waits = world.push_one("during the stop", 0).await;
     assert!(waits > 0, "taken, for the next daemon");

@@ -7,11 +7,12 @@ use actix::prelude::*;
 use futures_util::future::join_all;
 use tokio::time::{Instant, sleep};
 
-use super::super::{CountConsumers, LagCheck, PoolActor, PoolConfig, Stop, counted_to};
+use super::super::{AwaitEnd, CountConsumers, LagCheck, PoolActor, PoolConfig, counted_to};
 use crate::consumer::Work;
 use crate::drop_notice::GoneNotice;
 use crate::membership::Liveness;
 use crate::source::{IdleTables, TableLags, TableSource};
+use crate::stop::StopSignal;
 use crate::store::rows::EntryName;
 use crate::testing_support::{FakeSource, TestDb, limits, settle_down, single, soon, work};
 use crate::workers::Workers;
@@ -26,7 +27,7 @@ const SECOND: Duration = Duration::from_secs(1);
 const SHARED_MACHINE: Duration = Duration::from_secs(5);
 const MINUTE: Duration = Duration::from_secs(60);
 
-fn pool(work: Work, workers: &Arc<Workers>) -> Addr<PoolActor> {
+fn pool(work: Work, workers: &Arc<Workers>, stop: &StopSignal) -> Addr<PoolActor> {
     let config = PoolConfig {
         work,
         limits: limits(1, 2),
@@ -34,7 +35,7 @@ fn pool(work: Work, workers: &Arc<Workers>) -> Addr<PoolActor> {
         consumer_lease: 5 * MINUTE,
         workers: Arc::clone(workers),
     };
-    PoolActor::new(config, GoneNotice::none()).start()
+    PoolActor::new(config, stop.child(), GoneNotice::none()).start()
 }
 
 /// How many pools have this many consumers.
@@ -46,15 +47,15 @@ async fn of_size(pools: &[Addr<PoolActor>], size: usize) -> usize {
         .count()
 }
 
-async fn stop(pools: &[Addr<PoolActor>]) {
-    let deadline = Instant::now() + MINUTE;
-    join_all(pools.iter().map(|pool| pool.send(Stop { deadline }))).await;
+async fn end(pools: &[Addr<PoolActor>], stop: &StopSignal) {
+    stop.stop(Instant::now() + MINUTE);
+    join_all(pools.iter().map(|pool| pool.send(AwaitEnd))).await;
 }
 
 #[actix::test]
 async fn a_thousand_entries_of_which_some_are_slow_to_ask_are_checked_within_a_second() {
     tokio::time::pause();
-    let workers = Arc::new(Workers::here());
+    let (workers, stop) = (Arc::new(Workers::here()), StopSignal::new());
     let sources: Vec<_> = (0..ENTRIES).map(|_| FakeSource::new()).collect();
     for source in &sources {
         source.set_lag(Some(0));
@@ -65,7 +66,7 @@ async fn a_thousand_entries_of_which_some_are_slow_to_ask_are_checked_within_a_s
     let handler = single(async |_| Ok(()));
     let pools: Vec<_> = sources
         .iter()
-        .map(|source| pool(work(source, handler.clone()), &workers))
+        .map(|source| pool(work(source, handler.clone()), &workers, &stop))
         .collect();
     sleep(3 * MINUTE - SECOND).await;
     assert_eq!(of_size(&pools, 1).await, ENTRIES);
@@ -99,14 +100,15 @@ async fn a_thousand_entries_of_which_some_are_slow_to_ask_are_checked_within_a_s
     })
     .await;
     assert!(begun.elapsed() < SECOND, "{:?}", begun.elapsed());
-    stop(&pools).await;
+    end(&pools, &stop).await;
 }
 
 #[actix::test]
 async fn a_thousand_tables_are_checked_within_a_second() {
     let db = TestDb::start();
     let liveness = Arc::new(Liveness::new(MINUTE));
-    let (workers, lags) = (Arc::new(Workers::here()), TableLags::new(db.db.clone()));
+    let (workers, stop) = (Arc::new(Workers::here()), StopSignal::new());
+    let lags = TableLags::new(db.db.clone());
     let idle = IdleTables::new(db.db.clone());
     let any = FakeSource::new();
     let handler = single(async |_| Ok(()));
@@ -125,7 +127,7 @@ async fn a_thousand_tables_are_checked_within_a_second() {
                 source: Arc::new(table),
                 ..work(&any, handler.clone())
             };
-            pool(work, &workers)
+            pool(work, &workers, &stop)
         })
         .collect();
     while of_size(&pools, 1).await < ENTRIES {
@@ -147,7 +149,7 @@ async fn a_thousand_tables_are_checked_within_a_second() {
     let took = begun.elapsed();
     println!("1,000 tables with 10 messages each: checked in {took:?}");
     assert!(took < SHARED_MACHINE, "{took:?}");
-    stop(&pools).await;
+    end(&pools, &stop).await;
 }
 
 #[actix::test]
@@ -156,7 +158,8 @@ async fn a_lag_that_is_not_reported_holds_up_nothing_and_is_asked_again() {
     let source = FakeSource::new();
     source.set_lag(Some(1));
     let handler = single(async |_| Ok(()));
-    let pools = [pool(work(&source, handler), &Arc::new(Workers::here()))];
+    let (workers, stop) = (Arc::new(Workers::here()), StopSignal::new());
+    let pools = [pool(work(&source, handler), &workers, &stop)];
     settle_down().await;
     assert_eq!(of_size(&pools, 2).await, 1);
     source.slow_lag(Duration::from_secs(86_400));
@@ -173,5 +176,5 @@ async fn a_lag_that_is_not_reported_holds_up_nothing_and_is_asked_again() {
     source.set_lag(Some(0));
     sleep(9 * MINUTE).await;
     assert_eq!(of_size(&pools, 1).await, 1);
-    stop(&pools).await;
+    end(&pools, &stop).await;
 }
