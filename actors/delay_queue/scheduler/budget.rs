@@ -22,7 +22,7 @@ pub(super) struct Holding {
 pub(super) struct Budget {
     /// Rows that are due from this second on.
     pub(super) on_time: u32,
-    /// Those of them that start at once: they need room among the running tasks.
+    /// Those of them that start at once: they need capacity among the running tasks.
     pub(super) now: u32,
     /// Rows whose second is over.
     pub(super) overdue: u32,
@@ -45,15 +45,15 @@ pub(in crate::delay_queue) enum Flow {
     Stands,
 }
 
-/// Two rooms beside each other. `concurrency` tasks run. As many rows wait ahead of their time as become due within
-/// `POLL_AHEAD` where a task takes a second: claimed ahead of time they take no room from those that run, so overdue
-/// rows find room however many rows are due. Overdue rows have at most half of the running tasks, which leaves the
+/// Two capacities beside each other. `concurrency` tasks run. As many rows wait ahead of their time as become due within
+/// `POLL_AHEAD` where a task takes a second: claimed ahead of time they take no capacity from running tasks, so overdue
+/// rows find some however many rows are due. Overdue rows have at most half of the running tasks, which leaves the
 /// other half to rows that are due now; and a quarter can be claimed though every task is on time and nothing is free,
 /// so that they have their turn (`DueQueue::take_due`) at every end.
 ///
-/// While all room is taken and nothing ends, nothing is claimed: other daemons may have room.
+/// While all capacity is taken and nothing ends, nothing is claimed: other daemons may have capacity.
 pub(super) fn budget(concurrency: u32, held: Holding, flow: Flow) -> Budget {
-    // What has waited for room takes it before the next poll, so what is free here is free.
+    // A task that waited for capacity takes it before the next poll, so what is free here is free.
     let free = concurrency.saturating_sub(held.running + held.reserved);
     if free == 0 && flow == Flow::Stands {
         return Budget::NOTHING;
@@ -70,7 +70,7 @@ pub(super) fn budget(concurrency: u32, held: Holding, flow: Flow) -> Budget {
     }
 }
 
-/// The room of what is claimed ahead of its time.
+/// The capacity of tasks that are claimed ahead of their time.
 pub(super) fn ahead(concurrency: u32) -> u32 {
     let seconds = u32::try_from(POLL_AHEAD.as_secs()).unwrap_or(1);
     concurrency.saturating_mul(seconds)

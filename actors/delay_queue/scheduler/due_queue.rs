@@ -40,7 +40,7 @@ impl PartialOrd for Claim {
     }
 }
 
-/// While tasks of both kinds wait for room, every so manieth that starts is an overdue one.
+/// While tasks of both kinds wait for capacity, every fourth that starts is an overdue one.
 const OVERDUE_TURN: u32 = 4;
 
 /// The tasks that wait, by their time. Overdue ones stand apart: neither kind waits behind the whole of the other.
@@ -94,7 +94,7 @@ impl DueQueue {
         let mut taken = Vec::new();
         for heap in [&mut self.on_time, &mut self.overdue] {
             let waits_long = |Reverse(claim): &Reverse<Claim>| claim.ready_ms() < before_ms;
-            // They are the first: where there is none of them, that is known at a glance.
+            // They are the first in the heap: one peek shows that there is none.
             let first = heap.peek();
             if first.is_none_or(|first| first.0.task.due_ms >= before_ms) {
                 continue;
