@@ -31,8 +31,8 @@ use crate::poison::Identity;
 use crate::stop::{StopListener, StopSignal};
 use crate::store::Most;
 
-/// The time for which only the queue is fetched from after a portion of replays. So many dead letters do not delay the
-/// queue, and an empty queue does not delay the dead letters.
+/// The time for which only the queue is fetched from after a portion of replays. Thus the dead letters
+/// do not delay the queue, and an empty queue does not delay the dead letters.
 const TURN: Duration = Duration::from_millis(20);
 
 /// The longest name of a replay table, in bytes. A slot keeps it whole, so the entry of a message that ended a process is

@@ -39,7 +39,7 @@ pub(super) async fn stop_all(
     let left = until_ended(&children, deadline).await;
     if left > 0 {
         log::warn!(
-            "{left} jobs or consumers did not end by the deadline; their work is given back and runs again"
+            "{left} jobs or consumers did not end by the deadline; their work is released and runs again"
         );
     }
     // After all that works, and before the receivers end.
@@ -65,14 +65,14 @@ pub(super) async fn stop_all(
         Ok(Ok(reaped)) => {
             plan.slots.remove();
             log::info!(
-                "stopped after {:.1} s; {} messages and {} delayed tasks given back at the end",
+                "stopped after {:.1} s; {} messages and {} delayed tasks released at the end",
                 begun.elapsed().as_secs_f64(),
                 reaped.messages,
                 reaped.tasks
             );
             Stopped::Clean
         }
-        // The slot file stays: the next daemon on this machine finds it and gives back at once what this boot owned.
+        // The slot file stays: the next daemon on this machine finds it and releases at once what this boot owned.
         Ok(Err(cause)) => unwritten(&cause.to_string()),
         Err(_) => unwritten("it did not answer by the deadline"),
     }

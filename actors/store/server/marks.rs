@@ -39,7 +39,7 @@ pub(super) async fn commit(
         .await
 }
 
-/// Asks for room, some hundred kilobytes of it, and gives it back: a small row may still find some on a disk that is
+/// Asks for room, some hundred kilobytes of it, and frees it: a small row may still find some on a disk that is
 /// full for all others.
 pub(super) async fn ask_for_room(connection: &mut Connection, writer: &str) -> QueryResult<()> {
     const ROWS: i64 = 3000;

@@ -63,7 +63,7 @@ impl ServerReader {
     }
 
     /// A connection whose answer was not waited for does not go back to the pool: the next question would meet it. The
-    /// pool's own ping would give it back; so each is asked here whether it is good. The server may have closed those
+    /// pool's own ping would return it; so each is asked here whether it is good. The server may have closed those
     /// that were idle, and then the next one is taken.
     pub(in crate::store) async fn ask<T>(
         &self,
