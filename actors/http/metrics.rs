@@ -3,20 +3,23 @@
 //! Nothing is counted for it: each scrape writes down what is published. Labels are names of the configuration, and
 //! words of ours.
 
+mod families;
+mod of_process;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, prometheus_text};
-use prometheus_client::metrics::MetricType;
-use prometheus_client::metrics::exemplar::Exemplar;
 use prometheus_client::registry::Registry;
 
+use self::families::{Families, Labels, float, seconds};
+use self::of_process::OfProcess;
 use super::HttpConfig;
 use super::process::Process;
 use crate::membership::Ownership;
 use crate::state::view::{CronView, DelayView, QueueView};
-use crate::state::{CronFacts, Distribution, Identity, commits, outages};
+use crate::state::{CronFacts, Identity, commits, outages};
 
 /// What every name begins with.
 const PREFIX: &str = "simplest_script";
@@ -27,9 +30,6 @@ const SHORT_KEY: usize = 8;
 /// The delay queue is counted each 30 seconds. A count that is older than this is outdated: the database is
 /// away.
 const OLD_COUNT_MS: i64 = 120_000;
-
-/// Exemplars have no use here.
-const NO_EXEMPLAR: Option<&Exemplar<Labels<'static, 0>, f64>> = None;
 
 /// The metrics in the text format.
 pub(super) fn text(config: &HttpConfig) -> Result<String, fmt::Error> {
@@ -45,9 +45,6 @@ pub(super) fn text(config: &HttpConfig) -> Result<String, fmt::Error> {
     prometheus_text::encode(&mut text, &of_process)?;
     Ok(text)
 }
-
-/// Names with values.
-type Labels<'a, const N: usize> = [(&'static str, &'a str); N];
 
 /// Everything at the moment of a scrape.
 #[derive(Debug)]
@@ -78,90 +75,6 @@ impl Scrape {
             now_ms: crate::clock::now_ms(),
         }
     }
-}
-
-/// Writes families.
-struct Families<'a>(DescriptorEncoder<'a>);
-
-impl Families<'_> {
-    fn counters<'v, const N: usize>(
-        &mut self,
-        name: &str,
-        help: &str,
-        values: impl IntoIterator<Item = (Labels<'v, N>, u64)>,
-    ) -> fmt::Result {
-        let mut family = self
-            .0
-            .encode_descriptor(name, help, None, MetricType::Counter)?;
-        for (labels, value) in values {
-            family
-                .encode_family(&labels)?
-                .encode_counter(&value, NO_EXEMPLAR)?;
-        }
-        Ok(())
-    }
-
-    fn gauges<'v, const N: usize>(
-        &mut self,
-        name: &str,
-        help: &str,
-        values: impl IntoIterator<Item = (Labels<'v, N>, f64)>,
-    ) -> fmt::Result {
-        let mut family = self
-            .0
-            .encode_descriptor(name, help, None, MetricType::Gauge)?;
-        for (labels, value) in values {
-            family.encode_family(&labels)?.encode_gauge(&value)?;
-        }
-        Ok(())
-    }
-
-    fn gauge(&mut self, name: &str, help: &str, value: f64) -> fmt::Result {
-        self.0
-            .encode_descriptor(name, help, None, MetricType::Gauge)?
-            .encode_gauge(&value)
-    }
-
-    fn counter(&mut self, name: &str, help: &str, value: f64) -> fmt::Result {
-        self.0
-            .encode_descriptor(name, help, None, MetricType::Counter)?
-            .encode_counter(&value, NO_EXEMPLAR)
-    }
-
-    fn histograms<'v, const N: usize>(
-        &mut self,
-        name: &str,
-        help: &str,
-        values: impl IntoIterator<Item = (Labels<'v, N>, Distribution)>,
-    ) -> fmt::Result {
-        let mut family = self
-            .0
-            .encode_descriptor(name, help, None, MetricType::Histogram)?;
-        for (labels, values) in values {
-            let bounds = values.scale.bounds().chain([f64::INFINITY]);
-            let buckets: Vec<_> = bounds.zip(values.counts).collect();
-            family
-                .encode_family(&labels)?
-                .encode_histogram::<Labels<'_, 0>>(values.sum(), values.count(), &buckets, None)?;
-        }
-        Ok(())
-    }
-}
-
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "a gauge is a float, and exact up to 2^53"
-)]
-fn float(n: u64) -> f64 {
-    n as f64
-}
-
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "milliseconds of a date are exact"
-)]
-fn seconds(ms: i64) -> f64 {
-    ms as f64 / 1000.0
 }
 
 impl Collector for Scrape {
@@ -453,43 +366,4 @@ fn names(entries: &[CronView]) -> Vec<String> {
         _ => distinct(&entry.facts),
     };
     entries.iter().map(label).collect()
-}
-
-#[derive(Debug)]
-struct OfProcess {
-    process: Process,
-    started_ms: i64,
-}
-
-impl Collector for OfProcess {
-    fn encode(&self, encoder: DescriptorEncoder) -> fmt::Result {
-        let mut families = Families(encoder);
-        let process = &self.process;
-        families.gauge(
-            "start_time_seconds",
-            "When this process began.",
-            seconds(self.started_ms),
-        )?;
-        if let Some(used) = process.cpu_seconds {
-            families.counter("cpu_seconds", "CPU time of this process.", used)?;
-        }
-        for (name, help, value) in [
-            (
-                "resident_memory_bytes",
-                "Resident memory of this process.",
-                process.resident_bytes,
-            ),
-            (
-                "open_fds",
-                "File descriptors of this process.",
-                process.open_fds,
-            ),
-            ("threads", "Threads of this process.", process.threads),
-        ] {
-            if let Some(value) = value {
-                families.gauge(name, help, float(value))?;
-            }
-        }
-        Ok(())
-    }
 }
