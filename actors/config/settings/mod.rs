@@ -1,17 +1,10 @@
 //! `etc/{env}.json`: the daemon's settings. Every key has a default that works.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fmt,
-    path::Path,
-    time::Duration,
-};
+use std::{collections::BTreeMap, fmt, path::Path, time::Duration};
 
 use serde::de::DeserializeOwned;
 
 use super::Reading;
-use super::commands::Kind;
-use super::retry::{self, RetryRules};
 use crate::jsonc::duration::{self, Bounds};
 use crate::jsonc::node::Node;
 use crate::jsonc::object::Object;
@@ -19,6 +12,7 @@ use crate::jsonc::quote;
 
 mod alert;
 mod database;
+mod delayed;
 mod differing;
 mod go_dsn;
 mod http;
@@ -27,18 +21,21 @@ pub(crate) mod kafka_clients;
 mod logger;
 mod redis;
 mod sentinels;
+mod server_names;
 
 #[cfg(test)]
 pub(crate) use self::alert::alert_rules_of;
 pub(crate) use self::alert::json_key;
 pub(crate) use self::kafka::{HAS_OIDC, HAS_TLS};
 pub(crate) use self::sentinels::SentinelAddress;
+pub(super) use self::server_names::ServerNames;
 pub use self::{
     alert::{
         AlertRules, AlertSettings, AlertSeverity, CronRule, DiskRule, EventRule, LagRule, LateRule,
         OutageRule, Ping, RestartRule, Webhook, WebhookAuth, WebhookKind,
     },
     database::{BadDatabaseUrl, DatabaseSettings, DatabaseUrl},
+    delayed::DelayedSettings,
     http::HttpSettings,
     kafka::{BadBrokers, Brokers, KafkaSettings},
     logger::LoggerSettings,
@@ -151,23 +148,6 @@ pub(crate) struct NamedServers {
     pub(crate) kafka: bool,
 }
 
-/// Time limit and retries of one delayed task.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct DelayedSettings {
-    /// How long one attempt may take.
-    pub timeout: Option<Duration>,
-    /// How often and when it is tried again.
-    pub retry: RetryRules,
-}
-
-/// The servers that queue entries may name.
-pub(super) struct ServerNames {
-    /// The settings file, for messages.
-    pub(super) file: String,
-    pub(super) redis: BTreeSet<String>,
-    pub(super) kafka: BTreeSet<String>,
-}
-
 impl Default for Settings {
     fn default() -> Self {
         Self {
@@ -232,7 +212,7 @@ impl Settings {
         });
         let redis = o.optional("redis", d.redis, |n| named(n, RedisSettings::read));
         let kafka = o.optional("kafka", d.kafka, |n| named(n, KafkaSettings::read));
-        let delayed = o.optional("delayed", d.delayed, |n| delayed(n, reading));
+        let delayed = o.optional("delayed", d.delayed, |n| delayed::delayed(n, reading));
         let logger = o.optional("logger", d.logger, LoggerSettings::read);
         let http = o.optional("http", d.http, HttpSettings::read);
         let alert = o.optional("alert", d.alert, AlertSettings::read);
@@ -361,61 +341,6 @@ fn named<T>(node: &Node<'_>, read: impl Fn(&Node<'_>) -> Option<T>) -> Option<BT
     all.into_iter()
         .map(|(name, value)| Some((name, value?)))
         .collect()
-}
-
-fn delayed(
-    node: &Node<'_>,
-    reading: &mut Reading<'_>,
-) -> Option<BTreeMap<String, DelayedSettings>> {
-    let all: Vec<_> = node
-        .entries()?
-        .into_iter()
-        .map(|(command, node)| {
-            // An empty name is reported already.
-            if let Some(message) = reading.commands.missing(Kind::Delayed, &command, &command)
-                && !command.is_empty()
-            {
-                node.fault(message);
-            }
-            let settings = node.object(|o| {
-                let settings = DelayedSettings::read(o)?;
-                let of = format!("`delayed.{}`", quote::short(&command));
-                reading.note_idle_retry_keys(o, &of, settings.retry);
-                Some(settings)
-            });
-            (command, settings)
-        })
-        .collect();
-    all.into_iter()
-        .map(|(command, value)| Some((command, value?)))
-        .collect()
-}
-
-impl DelayedSettings {
-    fn read(o: &Object<'_, '_>) -> Option<Self> {
-        let timeout = retry::timeout(o);
-        let retry = RetryRules::read(o);
-        Some(Self {
-            timeout: timeout?,
-            retry: retry?,
-        })
-    }
-}
-
-impl ServerNames {
-    /// The names alone: known even where what stands behind them is faulty.
-    pub(super) fn read(file: &str, root: &Node<'_>) -> Self {
-        let d = Settings::default();
-        Self {
-            file: file.to_owned(),
-            redis: root
-                .member_names("redis")
-                .unwrap_or_else(|| d.redis.into_keys().collect()),
-            kafka: root
-                .member_names("kafka")
-                .unwrap_or_else(|| d.kafka.into_keys().collect()),
-        }
-    }
 }
 
 impl fmt::Debug for Settings {
