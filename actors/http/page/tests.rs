@@ -28,6 +28,12 @@ struct Shown {
     text: String,
 }
 
+impl Shown {
+    fn header(&self, name: header::HeaderName) -> &str {
+        self.headers.get(name).unwrap().to_str().unwrap()
+    }
+}
+
 async fn ask(config: &Arc<HttpConfig>, request: TestRequest) -> Shown {
     let stop = StopSignal::new();
     let asked = Asked {
@@ -133,12 +139,7 @@ async fn pages_are_in_the_language_of_the_browser_or_the_switch() {
     assert!(shown.headers.get(header::SET_COOKIE).is_none());
     let shown = get(&config, "/?lang=zh").await;
     assert!(shown.text.contains("当前问题"));
-    let cookie = shown
-        .headers
-        .get(header::SET_COOKIE)
-        .unwrap()
-        .to_str()
-        .unwrap();
+    let cookie = shown.header(header::SET_COOKIE);
     assert!(cookie.starts_with("language=zh; Path=/;"), "{cookie}");
 }
 
@@ -176,10 +177,7 @@ async fn scripts_and_styles_are_kept_and_pages_are_not() {
     let db = TestDb::start();
     let config = config(&db, 1, HttpSettings::default());
     let shown = get(&config, "/").await;
-    let kept = |shown: &Shown| {
-        let value = shown.headers.get(header::CACHE_CONTROL).unwrap();
-        value.to_str().unwrap().to_owned()
-    };
+    let kept = |shown: &Shown| shown.header(header::CACHE_CONTROL).to_owned();
     assert_eq!(kept(&shown), "no-store");
     let script = shown
         .text
@@ -218,12 +216,7 @@ async fn an_order_leads_back_and_says_what_was_done() {
     ];
     let shown = ask(&config, order("/pause", &form)).await;
     assert_eq!(shown.status, StatusCode::SEE_OTHER);
-    let location = shown
-        .headers
-        .get(header::LOCATION)
-        .unwrap()
-        .to_str()
-        .unwrap();
+    let location = shown.header(header::LOCATION);
     assert!(
         location.starts_with("/queue?name=queue+0&answer="),
         "{location}"
@@ -236,12 +229,7 @@ async fn an_order_leads_back_and_says_what_was_done() {
     );
     let evil = [("kind", "delay"), ("back", "//evil.example")];
     let shown = ask(&config, order("/pause", &evil)).await;
-    let location = shown
-        .headers
-        .get(header::LOCATION)
-        .unwrap()
-        .to_str()
-        .unwrap();
+    let location = shown.header(header::LOCATION);
     assert!(location.starts_with("/?answer="), "{location}");
 }
 

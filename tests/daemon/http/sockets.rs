@@ -2,10 +2,12 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 
 use serde_json::json;
 
 use super::client::ask_socket;
+use crate::process::Daemon;
 use crate::wait::{PATIENCE, wait_until};
 use crate::world::World;
 
@@ -43,33 +45,33 @@ fn a_socket_that_a_dead_daemon_left_is_replaced() {
     daemon.stop();
 }
 
+/// The process that answers at the socket.
+fn pid_behind(socket: &Path) -> Option<u32> {
+    std::os::unix::net::UnixStream::connect(socket).ok()?;
+    let state = ask_socket(socket, "GET", "/api/v1/state").json();
+    u32::try_from(state["daemon"]["pid"].as_u64()?).ok()
+}
+
+fn wait_answer_of(daemon: &Daemon, socket: &Path) {
+    let what = format!("process {} to answer at the socket", daemon.pid());
+    wait_until(&what, PATIENCE, || pid_behind(socket) == Some(daemon.pid()));
+}
+
 #[test]
 fn of_two_daemons_the_newer_has_the_socket_and_the_older_has_it_again() {
     let world = World::new(json!({}));
     let socket = world.path("data/script1.sock");
-    let pid = || {
-        std::os::unix::net::UnixStream::connect(&socket).ok()?;
-        ask_socket(&socket, "GET", "/api/v1/state").json()["daemon"]["pid"].as_u64()
-    };
     let older = world.start();
-    wait_until("the older", PATIENCE, || {
-        pid() == Some(u64::from(older.pid()))
-    });
+    wait_answer_of(&older, &socket);
     let newer = world.start();
-    wait_until("the newer", PATIENCE, || {
-        pid() == Some(u64::from(newer.pid()))
-    });
+    wait_answer_of(&newer, &socket);
     let newest = world.start();
-    wait_until("the newest", PATIENCE, || {
-        pid() == Some(u64::from(newest.pid()))
-    });
+    wait_answer_of(&newest, &socket);
     // One that ends leaves the socket of another alone.
     newer.stop();
-    assert_eq!(pid(), Some(u64::from(newest.pid())));
+    assert_eq!(pid_behind(&socket), Some(newest.pid()));
     newest.stop();
-    wait_until("the older again", PATIENCE, || {
-        pid() == Some(u64::from(older.pid()))
-    });
+    wait_answer_of(&older, &socket);
     older.stop();
 }
 
@@ -77,23 +79,13 @@ fn of_two_daemons_the_newer_has_the_socket_and_the_older_has_it_again() {
 fn the_older_of_two_daemons_has_the_socket_again_when_the_newer_is_killed() {
     let world = World::new(json!({}));
     let socket = world.path("data/script1.sock");
-    let pid = || {
-        std::os::unix::net::UnixStream::connect(&socket).ok()?;
-        ask_socket(&socket, "GET", "/api/v1/state").json()["daemon"]["pid"].as_u64()
-    };
     let older = world.start();
-    wait_until("the older", PATIENCE, || {
-        pid() == Some(u64::from(older.pid()))
-    });
+    wait_answer_of(&older, &socket);
     let newer = world.start();
-    wait_until("the newer", PATIENCE, || {
-        pid() == Some(u64::from(newer.pid()))
-    });
+    wait_answer_of(&newer, &socket);
     newer.kill();
     assert!(socket.exists(), "it is left behind");
-    wait_until("the older again", PATIENCE, || {
-        pid() == Some(u64::from(older.pid()))
-    });
+    wait_answer_of(&older, &socket);
     older.stop();
     assert!(!socket.exists());
 }

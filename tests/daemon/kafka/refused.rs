@@ -25,16 +25,11 @@ fn count(daemon: &Daemon, text: &str) -> usize {
     daemon.log().matches(text).count()
 }
 
-#[test]
-fn rights_that_lack_are_named_until_they_are_given() {
-    let outside = Outside::new("SASL_PLAINTEXT");
-    let address = outside.address.clone();
-    let Some(server) = Kafka::with_outside(outside, ONE_USER) else {
-        return;
-    };
-    let place = Place::new(&server, 2, &json!({}));
+/// A topic whose daemon logs in, as a user who may do nothing yet.
+fn place_of_a_user<'a>(server: &'a Kafka, partitions: i32, address: &str) -> Place<'a> {
+    let place = Place::new(server, partitions, &json!({}));
     place.reach_by(
-        &address,
+        address,
         &json!({
             "security.protocol": "SASL_PLAINTEXT",
             "sasl.mechanism": "PLAIN",
@@ -42,6 +37,17 @@ fn rights_that_lack_are_named_until_they_are_given() {
             "sasl.password": "secret",
         }),
     );
+    place
+}
+
+#[test]
+fn rights_that_lack_are_named_until_they_are_given() {
+    let outside = Outside::new("SASL_PLAINTEXT");
+    let address = outside.address.clone();
+    let Some(server) = Kafka::with_outside(outside, ONE_USER) else {
+        return;
+    };
+    let place = place_of_a_user(&server, 2, &address);
     place.produce(&["waits".to_owned()]);
     let (topic, group) = (&*place.topic, &*place.group);
     let of_topic = "the right `READ` on the topic would help";
@@ -87,16 +93,7 @@ fn a_group_that_may_only_be_seen_is_named_by_check() {
     let Some(server) = Kafka::with_outside(outside, ONE_USER) else {
         return;
     };
-    let place = Place::new(&server, 1, &json!({}));
-    place.reach_by(
-        &address,
-        &json!({
-            "security.protocol": "SASL_PLAINTEXT",
-            "sasl.mechanism": "PLAIN",
-            "sasl.username": "daemon",
-            "sasl.password": "secret",
-        }),
-    );
+    let place = place_of_a_user(&server, 1, &address);
     server.allow(Right::ReadTopic(&place.topic));
     let wanted = "the right `READ` on the group would help";
     check_online(&place, wanted);

@@ -171,18 +171,9 @@ async fn a_payload_is_a_file_to_keep_and_no_page() {
         (shown.status, shown.text.as_str()),
         (StatusCode::OK, HOSTILE)
     );
-    let header = |name| {
-        shown
-            .headers
-            .get(name)
-            .unwrap()
-            .to_str()
-            .unwrap()
-            .to_owned()
-    };
-    assert_eq!(header(CONTENT_TYPE), "application/octet-stream");
+    assert_eq!(shown.header(CONTENT_TYPE), "application/octet-stream");
     let name = format!("attachment; filename=\"dead-letter-{id}.bin\"");
-    assert_eq!(header(CONTENT_DISPOSITION), name);
+    assert_eq!(shown.header(CONTENT_DISPOSITION), name);
     let sniffing = shown
         .headers
         .get_all("x-content-type-options")

@@ -11,13 +11,7 @@ use crate::http::page::tests::{ask, order};
 async fn ordered(config: &Arc<HttpConfig>, uri: &str, form: &[(&str, &str)]) -> String {
     let shown = ask(config, order(uri, form)).await;
     assert_eq!(shown.status, StatusCode::SEE_OTHER, "{}", shown.text);
-    let to = shown
-        .headers
-        .get(LOCATION)
-        .unwrap()
-        .to_str()
-        .unwrap()
-        .to_owned();
+    let to = shown.header(LOCATION).to_owned();
     // Each request of these tests has a place of its own, and so no answers of the one before.
     to
 }
