@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_overflows() {
+    fn a_backoff_does_not_overflow() {
         let backoff = Backoff {
             base: Duration::MAX,
             max: Duration::MAX,

@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_kind_of_cause_is_reported_once_and_a_reminder_comes_every_ten_minutes() {
+    fn a_long_outage_has_a_reminder_every_ten_minutes() {
         let begin = Instant::now();
         let mut state = State::default();
         let second = Duration::from_secs;
@@ -338,7 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_that_began_before_an_answer_to_another_is_no_new_outage() {
+    fn an_earlier_failure_is_no_new_outage() {
         let mut one = Outage::of_server("it", "it");
         let mut other = one.beside();
         one.failed("gone");

@@ -45,7 +45,7 @@ mod tests {
     }
 
     #[actix::test]
-    async fn an_actor_that_is_gone_or_whose_thread_hangs_does_not_answer() {
+    async fn gone_and_hanging_actors_do_not_answer() {
         assert!(answers(&Worker.start()).await);
         let (arbiter, thread) = (Arbiter::new(), mpsc::channel::<()>());
         let hanging = Worker::start_in_arbiter(&arbiter.handle(), |_| Worker);

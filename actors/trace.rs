@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn a_state_goes_along_as_it_is_and_one_that_is_too_long_or_no_text_does_not() {
+    fn only_a_valid_trace_state_goes_along() {
         let state = |state: &str| {
             let trace = Trace::parse(PARENT, Some(state)).unwrap();
             trace.tracestate().map(str::to_owned)

@@ -79,7 +79,7 @@ mod tests {
     use super::*;
 
     #[actix_rt::test]
-    async fn each_is_dealt_its_share_in_order_beginning_with_the_next_in_turn() {
+    async fn workers_are_dealt_even_shares_in_turn() {
         let workers = Workers::start(3).unwrap();
         let shares = |items: std::ops::Range<i32>| {
             let dealt = workers.deal(items).into_iter();

@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pause_that_is_none_is_left_out_and_one_without_end_is_a_day() {
+    fn a_named_pause_is_a_number_of_at_most_a_day() {
         for none in ["soon", "", "-5", "+5", "1.5", "0x10", "Wed, 32 Oct 2015"] {
             assert_eq!(seconds(none, None), None, "{none:?}");
         }

@@ -116,7 +116,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_delivery_ends_with_the_last_receiver_and_as_the_worst_of_them() {
+    async fn a_delivery_ends_as_its_worst_receiver_does() {
         use Delivered::{CutShort, Everywhere, NotEverywhere};
         for (outcomes, ended) in [
             (&[][..], Everywhere),

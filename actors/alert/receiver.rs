@@ -322,7 +322,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_address_of_alertmanager_may_be_its_own_or_that_of_its_api() {
+    fn alertmanager_is_addressed_with_or_without_its_api_path() {
         for (url, called) in [
             ("http://am:9093", "http://am:9093/api/v2/alerts"),
             ("http://am:9093/", "http://am:9093/api/v2/alerts"),

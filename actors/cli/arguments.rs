@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn an_option_goes_before_its_variable_and_an_empty_variable_is_none() {
+    fn an_option_goes_before_its_variable() {
         let places = |line: &str, value: &'static str| {
             let cli = parse(&args(line)).unwrap();
             cli.places.places(&|name| {

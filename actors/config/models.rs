@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn bad_files_are_refused_with_what_would_be_right_and_without_passwords() {
+    fn refusals_of_models_show_no_password() {
         let entry = |more: &str| {
             format!(r#"{{"output_dir": "m", "db_list": [{{"db_name": "a", {more}}}]}}"#)
         };

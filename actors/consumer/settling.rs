@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[actix::test]
-    async fn ends_of_what_is_in_this_process_are_settled_many_at_a_time_by_who_makes_them() {
+    async fn consumers_settle_in_process_dispositions_many_at_once() {
         let (source, receipts, ends) = fetched(70).await;
         let state = Arc::clone(&ends.in_process.as_ref().unwrap().state);
         settle(&ends, &receipts[..PORTION - 1], &Disposition::Complete).await;

@@ -149,7 +149,7 @@ mod tests {
     use crate::testing_support::queue_state;
 
     #[actix_rt::test]
-    async fn slow_messages_are_timed_one_by_one_and_fast_ones_together() {
+    async fn only_slow_messages_are_timed_one_by_one() {
         tokio::time::pause();
         let state = queue_state();
         let tally = state.join();
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[actix_rt::test]
-    async fn what_is_waited_for_beside_the_handler_is_no_time_of_it() {
+    async fn a_handlers_time_excludes_other_waits() {
         tokio::time::pause();
         let state = queue_state();
         let tally = state.join();
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[actix_rt::test]
-    async fn messages_of_one_lap_have_each_waited_for_as_long_as_they_did() {
+    async fn each_message_of_a_lap_has_its_own_wait() {
         tokio::time::pause();
         let state = queue_state();
         let tally = state.join();

@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[actix_rt::test]
-    async fn the_newer_daemon_takes_the_name_and_the_older_leaves_it_alone() {
+    async fn the_newer_daemon_takes_the_sockets_name() {
         let dir = tempfile::tempdir().unwrap();
         let older = Socket::new(dir.path(), "script1", "aaaaaaaaaa");
         let newer = Socket::new(dir.path(), "script1", "bbbbbbbbbb");
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[actix_rt::test]
-    async fn the_older_daemon_has_the_name_again_when_the_newer_is_killed() {
+    async fn the_older_daemon_takes_the_name_back() {
         let dir = tempfile::tempdir().unwrap();
         let older = Socket::new(dir.path(), "script1", "aaaaaaaaaa");
         let newer = Socket::new(dir.path(), "script1", "bbbbbbbbbb");
@@ -167,7 +167,7 @@ mod tests {
 
     #[cfg(target_os = "linux")]
     #[actix_rt::test]
-    async fn a_data_directory_with_a_long_path_has_a_socket_all_the_same() {
+    async fn a_long_data_directory_has_a_socket() {
         let dir = tempfile::tempdir().unwrap();
         let long = dir.path().join("d".repeat(200)).join("e".repeat(200));
         fs::create_dir_all(&long).unwrap();

@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn attempts_run_out() {
+    fn a_message_runs_out_of_attempts() {
         let error = JobError::from("no");
         let first = after_failure(&error, 1, &rules(2), 0.5);
         assert_eq!(first, Disposition::Retry(Duration::from_secs(1)));

@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[actix_rt::test]
-    async fn a_handler_is_within_its_trace_until_it_ends_and_nothing_else_is() {
+    async fn only_its_handler_is_within_a_trace() {
         let trace = Trace::of_run("x");
         let here = || Trace::current().is_some();
         let handler = asynchronous(move |_| async move {

@@ -194,7 +194,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn loggers_of_other_processes_are_looked_after_and_other_partitions_are_not() {
+    fn logs_of_other_partitions_are_not_swept() {
         let dir = tempfile::tempdir().unwrap();
         let path = |name: &str| dir.path().join(name);
         fs::create_dir(path("pay")).unwrap();

@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_file_is_rolled_for_the_next_process_and_packed_when_nobody_holds_it() {
+    fn a_full_output_file_is_rolled_and_packed() {
         let dir = tempfile::tempdir().unwrap();
         let log = logs(dir.path(), 10).of(&name("report/daily"));
         let OutputFile { mut file, path, .. } = log.open().unwrap();
@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_file_that_cannot_be_rolled_grows_on_and_is_logged_once() {
+    fn an_unrollable_output_file_grows_on() {
         let dir = tempfile::tempdir().unwrap();
         let log = logs(dir.path(), 10).of(&name("report"));
         let mut first = log.open().unwrap();

@@ -48,7 +48,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_has_its_own_lines_of_a_file_that_others_share() {
+    fn a_run_has_its_lines_of_a_shared_file() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("report.out");
         print(&path, "before\n");
@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_was_renamed_is_not_taken_for_the_fresh_one() {
+    fn a_renamed_file_is_not_the_fresh_one() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("report.out");
         print(&path, "before\n");
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_was_emptied_is_not_shown_as_all_of_a_run() {
+    fn an_emptied_file_is_not_a_whole_output() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("report.out");
         print(&path, "before\n");

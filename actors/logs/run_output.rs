@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_is_found_in_the_last_file_that_was_there_when_it_began() {
+    fn a_run_is_found_in_its_rolled_file() {
         let dir = tempfile::tempdir().unwrap();
         let log = OutputLogs::below(dir.path().to_owned()).of(&OutputName::new("report", None));
         assert_eq!(log.of_run(now_ms()).unwrap(), None, "it never ran");

@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_starts_while_the_clocks_disagree_on_the_age_of_the_heartbeat() {
+    fn nothing_starts_while_the_clocks_disagree() {
         let liveness = Liveness::new(INTERVAL);
         for seconds in [60, -60, 3, -3] {
             jumps::jump(seconds);

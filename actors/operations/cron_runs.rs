@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[actix_rt::test]
-    async fn pages_hold_each_run_and_each_order_once_in_their_order() {
+    async fn pages_hold_each_run_once_in_order() {
         let db = TestDb::start();
         db.sql(
             "INSERT INTO cron_run (partition_name, entry, scheduled_ms, uk, name, owner, machine, state, status, started_ms) VALUES

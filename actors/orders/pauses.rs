@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn what_lies_before_the_end_of_the_last_pause_is_left() {
+    fn fires_before_the_last_resume_are_left() {
         let pauses = Pauses::default();
         let from = |from| pauses.last_end(PauseKind::Cron, "report", from, 100);
         assert_eq!(from(5), 5);

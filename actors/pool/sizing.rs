@@ -53,7 +53,7 @@ mod tests {
     }
 
     #[test]
-    fn the_formula() {
+    fn a_pool_is_sized_by_its_lag() {
         let cases = [
             // (progress, max, limit, avg, lag, wanted)
             (2, Some(10), 5000, 1000, 0, 2),

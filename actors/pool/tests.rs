@@ -135,7 +135,7 @@ async fn a_stop_before_the_consumers_began_ends_them() {
 }
 
 #[actix::test]
-async fn a_pool_has_no_more_consumers_than_its_source_has_a_use_for() {
+async fn a_source_limits_the_consumers_of_its_pool() {
     let world = World::limited(2, 10, 0);
     assert_eq!(world.count().await, 0);
     world.source.set_limit(1, 8);
@@ -198,7 +198,7 @@ async fn a_stop_answers_how_many_were_left() {
 }
 
 #[actix::test]
-async fn a_pool_grows_by_its_lag_and_shrinks_when_leases_run_out() {
+async fn a_pool_grows_and_shrinks_by_its_lag() {
     let world = World::start(2, 10);
     world.source.set_lag(Some(5));
     world.pool.send(LagCheck).await.unwrap();
@@ -257,7 +257,7 @@ async fn a_steady_lag_keeps_one_size() {
 }
 
 #[actix::test]
-async fn a_dead_consumer_is_replaced_and_what_it_held_runs_again() {
+async fn a_dead_consumer_is_replaced_and_its_messages_rerun() {
     let world = World::start(2, 2);
     world.keep_busy(2).await;
     world.pool.send(CrashConsumer).await.unwrap();
@@ -295,7 +295,7 @@ async fn replacements_come_slower_and_slower_until_one_has_lived() {
 }
 
 #[actix::test]
-async fn a_check_between_a_death_and_its_replacement_neither_hurries_nor_forgets() {
+async fn a_check_does_not_hurry_a_replacement() {
     let world = World::start(2, 4);
     assert_eq!(world.count().await, 2);
     world.pool.send(CrashConsumer).await.unwrap();
@@ -308,7 +308,7 @@ async fn a_check_between_a_death_and_its_replacement_neither_hurries_nor_forgets
 }
 
 #[actix::test]
-async fn a_stop_while_a_dead_consumer_waits_to_be_replaced_replaces_nobody() {
+async fn a_stopping_pool_replaces_no_consumer() {
     let world = World::start(1, 1);
     assert_eq!(world.count().await, 1);
     world.pool.send(CrashConsumer).await.unwrap();
@@ -319,7 +319,7 @@ async fn a_stop_while_a_dead_consumer_waits_to_be_replaced_replaces_nobody() {
 }
 
 #[actix::test]
-async fn consumers_of_a_dead_pool_end_and_its_replacement_goes_on() {
+async fn a_replaced_pool_goes_on_with_new_consumers() {
     let world = World::start(2, 2);
     world.keep_busy(2).await;
     world.source.offer([10, 11]);

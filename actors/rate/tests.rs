@@ -185,7 +185,7 @@ async fn without_an_answer_nothing_starts_and_nothing_is_held() {
 }
 
 #[actix::test]
-async fn a_keeper_that_does_not_answer_holds_up_starts_and_fetches_and_no_stop() {
+async fn a_silent_rate_keeper_blocks_no_stop() {
     tokio::time::pause();
     let (rate, source, starts) = (scripted("100/s"), FakeSource::new(), Seen::new());
     set_hanging(&rate, true);
@@ -212,7 +212,7 @@ async fn a_keeper_that_does_not_answer_holds_up_starts_and_fetches_and_no_stop()
 }
 
 #[actix::test]
-async fn an_idle_queue_takes_no_permits_and_its_first_message_starts_at_once() {
+async fn an_idle_queue_takes_no_permits() {
     tokio::time::pause();
     let (rate, source, starts) = (scripted("1/m"), FakeSource::new(), Seen::new());
     let stop = start(&rate, &source, noting(&starts, Duration::ZERO), 5);

@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn what_happened_is_one_line_for_the_log_and_all_of_it_for_people() {
+    fn a_reload_is_one_line_in_the_log() {
         let report = applied();
         assert_eq!(
             report.summary(),

@@ -100,7 +100,7 @@ async fn the_end_waits_for_all_senders() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_locked_or_refused_is_tried_again_and_holds_nobody_up() {
+async fn locked_and_refused_dispositions_block_nobody() {
     let (settler, mut portions, answer) = settler();
     settler.settle(1).await;
     settler.settle(2).await;

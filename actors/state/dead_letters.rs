@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_whose_errors_all_differ_takes_no_other_ones_name() {
+    fn differing_errors_take_no_other_entrys_name() {
         let dead_letters = DeadLetters::default();
         for n in 0..MOST_GROUPS + 50 {
             dead_letters.written("queue `noisy`", &"x".repeat(n + 1));

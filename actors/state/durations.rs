@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_database_knows_goes_before_what_was_seen_here_and_counts_once() {
+    fn durations_of_the_database_count_once() {
         let mut durations = Durations::default();
         durations.ended("e", "success", 50);
         durations.ended("f", "success", 60);

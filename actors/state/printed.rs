@@ -95,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_last_runs_are_known_and_one_whose_file_is_gone_is_not() {
+    fn only_the_last_runs_with_a_file_are_known() {
         let file = tempfile::NamedTempFile::new().unwrap();
         let part = PrintedPart::begun(file.path(), &file.as_file().metadata().unwrap());
         let parts = PrintedParts::default();

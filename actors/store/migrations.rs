@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn statements_are_distinguished() {
+    fn the_statements_of_a_migration_are_split() {
         for migration in MYSQL.iter().chain(POSTGRES) {
             let statements = migration.statements();
             assert!(!statements.is_empty(), "{}", migration.name);

@@ -69,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn files_are_read_once_they_are_left_alone_and_only_when_they_are_others() {
+    fn changed_files_are_read_once_they_rest() {
         let [old, half, whole] = [1, 2, 3].map(Fingerprint::of_test);
         let mut watch = FileWatch::new(old);
         for (now, is_read) in [(old, false), (half, false), (whole, false), (whole, true)] {

@@ -90,7 +90,7 @@ mod tests {
 
     /// It did not for some milliseconds in a process whose first test had the clock paused.
     #[tokio::test(start_paused = true)]
-    async fn the_wall_clock_goes_with_a_paused_clock_from_the_first_millisecond() {
+    async fn the_wall_clock_follows_a_paused_clock() {
         let shown = now_ms();
         tokio::time::advance(Duration::from_millis(1)).await;
         assert_eq!(now_ms() - shown, 1);

@@ -121,7 +121,7 @@ fn mysql_is_encrypted_and_verified_as_the_address_asks() {
 
 /// `caching_sha2_password`: the first login after a start sends the password, by TLS or encrypted with the server's key.
 #[test]
-fn a_password_that_mysql_has_not_cached_logs_in_with_and_without_tls() {
+fn an_uncached_mysql_password_logs_in_either_way() {
     let Some(server) = MySql::dedicated() else {
         return;
     };

@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_news_until_one_of_those_in_a_row_was_reported() {
+    fn bad_runs_are_news_until_one_was_reported() {
         let mut entries = [entry("a", "1"), entry("b", "2")];
         let mut reported = Reported::default();
         entries[1].bad = Some(bad(2));

@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn it_ends_so_long_after_the_last_dead_letter_and_what_is_unsaid_is_over() {
+    fn dead_letters_resolve_after_a_quiet_period() {
         let dead_letters = [group("queue `q`", "e", 1, 1_000)];
         let mut reported = Reported::default();
         assert!(!conditions(&dead_letters, &reported, 5, 5_999)[0].is_over);

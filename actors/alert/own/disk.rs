@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn a_disk_is_nearly_full_by_its_share_and_by_its_bytes() {
+    fn a_full_disk_is_judged_by_share_and_bytes() {
         const MB: u64 = 1_000_000;
         for (free, total, is_wrong) in [
             (50 * MB, GB, true),
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn a_disk_without_an_answer_is_unknown_and_one_that_gives_none_is_wrong() {
+    fn a_silent_disk_is_unknown_first_and_wrong_later() {
         let mut disk = disk("data", 1, 1);
         disk.facts = None;
         let found = findings(std::slice::from_ref(&disk), 10, 20);

@@ -57,7 +57,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_reported_is_not_reported_again_and_what_came_since_is() {
+    fn each_event_is_reported_once() {
         let mut reported = Reported::default();
         let rule = Rule::DeadLetters;
         assert_eq!(reported.unreported(rule, &happened("a", 3)), 3);

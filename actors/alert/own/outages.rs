@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn one_server_is_one_alert_and_what_waits_for_it_is_none() {
+    fn one_server_that_is_away_is_one_alert() {
         let kafka = || Away::Server("Kafka `default`".to_owned());
         let outages = [
             outage(kafka(), 2_000),

@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_has_a_disk_and_what_is_not_there_has_none() {
+    fn only_an_existing_directory_has_a_disk() {
         let now = Instant::now();
         let dir = tempfile::tempdir().unwrap();
         let disks = Disks::below([dir.path().to_owned()]);
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_that_goes_is_a_failure_since_then_until_it_is_back() {
+    fn a_missing_directory_fails_until_it_is_back() {
         let begun = Instant::now();
         let at = |n: u32| begun + ASKED_EVERY * n;
         let dir = tempfile::tempdir().unwrap();

@@ -36,7 +36,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_part_dies_again_and_again_from_so_many_deaths_in_a_while() {
+    fn repeated_deaths_of_a_part_are_an_alert() {
         let deaths = [PartDeaths {
             part: "a consumer of queue `q`".to_owned(),
             at_ms: vec![0, 10_000, 20_000],

@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn an_alert_fires_is_repeated_each_hour_and_resolved_with_the_same_line() {
+    fn an_alert_fires_repeats_hourly_and_resolves() {
         let (mut table, mut clock) = (Table::default(), Clock::new());
         let mut reported = Vec::new();
         for s in 0..8_000_u64 {
@@ -304,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_known_stays_as_it_was_and_the_others_do_not() {
+    fn unknown_findings_keep_their_alert_as_it_was() {
         let (mut table, clock) = (Table::default(), Clock::new());
         let all = [
             found(
@@ -386,7 +386,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_reported_is_reported_by_the_end_and_does_not_put_it_off() {
+    fn the_end_reports_what_was_not_reported() {
         let (mut table, mut clock) = (Table::default(), Clock::new());
         let late = |is_news| Condition {
             is_over: true,
@@ -431,7 +431,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stop_says_what_has_happened_and_resolves_what_it_cannot_see_any_more() {
+    fn a_stop_reports_and_resolves_what_it_leaves() {
         let (mut table, clock) = (Table::default(), Clock::new());
         let event = |subject: &str, is_news| Condition {
             is_news,

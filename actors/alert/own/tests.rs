@@ -104,7 +104,7 @@ fn lines(sight: &Sight) -> Vec<(Rule, String, String)> {
 }
 
 #[test]
-fn the_first_line_of_every_rule_stays_while_its_numbers_change() {
+fn each_rule_keeps_its_first_line() {
     let (one, other) = (lines(&all_wrong(1)), lines(&all_wrong(2)));
     let rules: Vec<Rule> = one.iter().map(|(rule, ..)| *rule).collect();
     assert_eq!(rules, Rule::ALL, "each rule fires");
@@ -144,7 +144,7 @@ fn a_rule_that_is_off_finds_nothing_and_the_others_do() {
 }
 
 #[test]
-fn a_rule_whose_code_fails_knows_nothing_and_the_others_go_on() {
+fn a_rule_that_panics_leaves_the_others_alone() {
     // No other test reads that moment.
     let sight = Sight {
         now_ms: 100_007,

@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[actix_rt::test]
-    async fn events_after_the_last_poll_are_reported_by_the_stop_and_none_after_it() {
+    async fn the_stop_reports_events_after_the_last_poll() {
         let db = TestDb::start();
         let (own, entry) = own(&db);
         entry.missed(3);

@@ -58,7 +58,7 @@ fn the_address_says_what_has_happened() {
 }
 
 #[test]
-fn pings_of_one_address_come_in_their_order_and_wait_for_no_other_host() {
+fn pings_keep_their_order_for_each_address() {
     let recorder = Recorder::answering(Behaviour::Hang);
     let pinger = pinger();
     for n in 0..100 {
@@ -148,7 +148,7 @@ fn where_too_many_wait_ends_stay_and_starts_go() {
 }
 
 #[tokio::test]
-async fn a_stop_does_not_wait_for_a_thread_that_did_not_start() {
+async fn a_stop_does_not_wait_for_an_unstarted_thread() {
     let pinger = Pinger::new(&Courier::without_thread(), String::new());
     for event in [Event::Start, Event::Success] {
         pinger.send(ping(&ok(), "/a", event));

@@ -42,7 +42,7 @@ const UNFIT: &str = "{\"errcode\":430104,\"errmsg\":\"inappropriate content\"}";
 const GONE: &str = "{\"errcode\":300005,\"errmsg\":\"token is not exist\"}";
 
 #[tokio::test(start_paused = true)]
-async fn an_alert_that_is_refused_for_its_content_takes_no_other_one_with_it() {
+async fn a_refused_alert_takes_no_other_with_it() {
     let (fake, waiting) = censored(WebhookKind::DingTalk, "alert-13\\n", UNFIT);
     let all: Vec<Delivery> = (0..40).map(|n| waiting.send_watched(notice(n)).1).collect();
     for (n, delivery) in all.into_iter().enumerate() {
@@ -73,7 +73,7 @@ async fn a_receiver_that_refuses_everything_is_not_asked_for_each_alert() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_delivery_says_whether_its_alert_was_taken_given_up_or_cut_short() {
+async fn a_delivery_says_what_became_of_its_alert() {
     for kind in ALL {
         for (replies, expected) in [
             (vec![], Delivered::Everywhere),
@@ -103,7 +103,7 @@ async fn a_delivery_says_whether_its_alert_was_taken_given_up_or_cut_short() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_alert_without_room_or_receiver_is_in_the_log_at_once() {
+async fn an_unsendable_alert_is_logged_at_once() {
     let waiting = Fake::new(WebhookKind::Slack, []).serve();
     let all: Vec<Delivery> = (0..501)
         .map(|n| waiting.send_watched(notice(n)).1)
@@ -148,7 +148,7 @@ fn a_count_that_only_an_alertmanager_could_take_says_so() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_task_that_dies_over_a_message_goes_on_with_the_next_one() {
+async fn a_delivery_task_that_panics_takes_the_next_message() {
     let fake = Fake::new(WebhookKind::Slack, [Reply::Panics]);
     let waiting = fake.serve();
     let (_, lost) = waiting.send_watched(notice(0));

@@ -69,7 +69,7 @@ async fn each_receiver_takes_its_message() {
 }
 
 #[tokio::test]
-async fn no_other_answer_is_taken_for_success_and_none_shows_what_it_repeats() {
+async fn only_a_success_counts_and_no_answer_leaks_secrets() {
     let echoes = |status| {
         move |received: &crate::servers::recorder::Received| {
             let echo = format!(
@@ -145,7 +145,7 @@ async fn no_other_answer_is_taken_for_success_and_none_shows_what_it_repeats() {
 }
 
 #[tokio::test]
-async fn one_that_is_not_there_and_one_that_hangs_are_reported_in_words() {
+async fn missing_and_hanging_receivers_are_reported_in_words() {
     let nobody = Recorder::nobody(PATH);
     let hangs = Recorder::answering(Behaviour::Hang);
     let urls = [
@@ -279,7 +279,7 @@ async fn a_pause_of_any_form_is_understood() {
 
 /// Each answers with the header that shows who we are, and nothing else.
 #[tokio::test]
-async fn a_password_is_not_shown_in_the_form_that_it_is_sent_in() {
+async fn an_encoded_password_is_not_shown_either() {
     let recorder = Recorder::start(|received| {
         Behaviour::Answer(400, received.header("authorization").to_owned())
     });

@@ -78,7 +78,7 @@ async fn more_than_fits_is_left_out_with_its_number() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_message_is_tried_for_five_minutes_and_others_go_on_after_it() {
+async fn other_messages_go_on_after_five_minutes_of_tries() {
     for unknown in [
         Reply::BreaksOff,
         Reply::Says(200, "who are you?"),
@@ -131,7 +131,7 @@ async fn dingtalk_is_left_alone_for_ten_minutes_after_too_many_messages() {
 
 /// Ten minutes, and the ones after them, where the second try is turned away too.
 #[tokio::test(start_paused = true)]
-async fn a_pause_holds_for_the_messages_after_one_that_is_given_up() {
+async fn a_pause_outlasts_a_message_that_is_given_up() {
     let blocked = Reply::Says(200, "{\"errcode\":130101,\"errmsg\":\"send too fast\"}");
     let fake = Fake::new(WebhookKind::DingTalk, [blocked.clone(), blocked]);
     let waiting = fake.serve();

@@ -19,7 +19,7 @@ fn bodies(fake: &Fake) -> Vec<Vec<Value>> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_fires_is_sent_each_minute_and_what_has_ended_once() {
+async fn only_a_firing_alert_is_resent() {
     let fake = Fake::new(WebhookKind::Alertmanager, []);
     let waiting = fake.serve();
     waiting.send(notice_of(NoticeKind::Firing, "a"));
@@ -78,7 +78,7 @@ async fn a_stop_is_not_kept_by_one_that_is_away() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_that_asks_for_a_pause_is_not_asked_for_what_is_new() {
+async fn a_receiver_in_a_pause_gets_nothing_new() {
     let fake = Fake::new(WebhookKind::Alertmanager, [Reply::AsksFor(120)]);
     let waiting = fake.serve();
     for n in 0..100 {

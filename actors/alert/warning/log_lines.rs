@@ -98,7 +98,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_thousand_flags_that_are_refused_are_ten_lines_and_mute_no_other_trouble() {
+    fn a_thousand_refused_flags_are_ten_lines() {
         let now = Instant::now();
         let mut logged = Logged::new();
         let mut of_flags = |now| -> Vec<Verdict> {

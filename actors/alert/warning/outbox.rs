@@ -367,7 +367,7 @@ mod tests {
     }
 
     #[actix_rt::test]
-    async fn a_row_that_is_gone_is_forgotten_and_one_that_stays_is_remembered() {
+    async fn the_outbox_forgets_rows_that_are_gone() {
         let world = TestDb::start();
         let (outbox, _) = outbox(&world);
         world.sql(

@@ -21,7 +21,7 @@ async fn awaited(added: Added) -> Result<(), WarningError> {
 }
 
 #[actix_rt::test]
-async fn without_a_daemon_awaiting_is_an_error_at_once_and_nothing_hangs() {
+async fn awaiting_without_a_daemon_is_an_error() {
     let counter = Counter::new();
     assert_eq!(awaited(add(&counter)).await, Err(WarningError::NotRunning));
     assert_eq!(add(&counter).wait(), Err(WarningError::NotRunning));
@@ -45,7 +45,7 @@ async fn who_waits_when_the_start_fails_learns_it() {
 }
 
 #[actix_rt::test]
-async fn what_is_not_right_is_an_error_whether_a_daemon_runs_or_not() {
+async fn a_wrong_count_is_always_an_error() {
     let counter = Counter::new();
     let invalid = Warning::new("pay").period(0, 60);
     let added = awaited(counter.add(&invalid, 1, Vec::new())).await;

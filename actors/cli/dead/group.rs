@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_says_at_least_where_not_all_dead_letters_were_looked_at() {
+    fn a_partial_scan_is_shown_as_at_least() {
         let dead_letters = [
             dead_letter("queue", "orders", "no\n7", 0),
             dead_letter("queue", "orders", "no\n8", 1),

@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn of_two_names_that_become_one_the_second_gets_a_number() {
+    fn equal_model_names_get_a_number() {
         let mut taken = BTreeSet::new();
         assert_eq!(free("a".to_owned(), &mut taken), "a");
         assert_eq!(free("a".to_owned(), &mut taken), "a_2");

@@ -177,7 +177,7 @@ Ours: { A: 1 }
     }
 
     #[test]
-    fn what_is_not_taken_over_is_reported_with_the_reason_and_without_secrets() {
+    fn import_reports_what_it_leaves_and_no_secrets() {
         let imported = imported(GO);
         let left: Vec<&str> = imported
             .left
@@ -220,7 +220,7 @@ Ours: { A: 1 }
     }
 
     #[test]
-    fn of_two_names_that_become_one_the_lost_one_is_named() {
+    fn import_names_what_a_name_clash_loses() {
         let imported =
             imported("Mysql: { TestMain: \"u:p@tcp(a)/first\", testMain: \"u:p@tcp(a)/second\" }");
         assert_eq!(imported.taken.len(), 1);

@@ -187,7 +187,7 @@ fn an_unknown_command_is_a_fault_where_it_is_live() {
 }
 
 #[test]
-fn a_machine_without_a_named_zone_is_a_fault_of_entries_that_name_none() {
+fn entries_without_a_zone_need_the_machines() {
     let commands = Commands::default();
     let mut reading = Reading {
         environment: Environment::Dev,

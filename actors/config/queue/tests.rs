@@ -257,7 +257,7 @@ fn a_source_is_used_once_wherever_its_entries_are_live() {
 }
 
 #[test]
-fn a_server_unknown_here_is_no_fault_of_an_entry_live_elsewhere() {
+fn an_entry_live_elsewhere_may_name_unknown_servers() {
     let text = format!(r#"[{{{KAFKA}, {POOL}, "kafka": "big", "status": 4}}]"#);
     let (entries, faults, notes) = read_in(Environment::Dev, &text);
     assert_eq!((entries.len(), faults.len()), (1, 0));

@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn a_parameter_that_nobody_knows_is_a_fault_before_any_connection() {
+    fn unknown_database_parameters_are_faults_without_a_connection() {
         for (text, wanted) in [
             (
                 "postgres://h/db?sslmode=on",

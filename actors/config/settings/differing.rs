@@ -88,7 +88,7 @@ mod tests {
     use crate::config::settings_of;
 
     #[test]
-    fn what_differs_is_named_by_its_key_and_what_means_the_same_does_not() {
+    fn differing_settings_are_named_by_their_keys() {
         let of = |text: &str| settings_of("dev.json", text).unwrap();
         let before = of("{\"misfire_grace\": \"10s\"}");
         assert_eq!(before.differing(&of("{}")), [""; 0]);

@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_lower_case_and_paths_have_no_slash_at_their_end() {
+    fn hosts_and_base_paths_are_normalised() {
         let text = r#"{"hosts": ["A.Example"], "base_path": "/a/b/", "read_only": true}"#;
         let read = good(text, HttpSettings::read);
         assert_eq!((&*read.hosts[0], &*read.base_path), ("a.example", "/a/b"));

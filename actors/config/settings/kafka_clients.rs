@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn what_contradicts_a_default_of_ours_is_refused_with_that_default() {
+    fn options_against_our_defaults_are_refused() {
         let why = refused_together(&properties(&[("max.poll.interval.ms", "5000")])).unwrap();
         assert!(
             why.contains("`session.timeout.ms` is 10000 where `properties` do not say otherwise"),

@@ -62,7 +62,7 @@ fn every_key_has_its_default() {
 }
 
 #[test]
-fn given_keys_are_taken_and_the_rest_of_an_object_is_its_default() {
+fn missing_keys_of_an_object_have_their_defaults() {
     let settings = good(
         r#"{"logger": {"level": "debug"}, "http": {"listen": null}, "delay_retention": "30d", "workers": 3,
             "delayed": {"delay_test": {"timeout": "${SOON}", "backoff": {"base": 2, "max": 4}}}}"#,

@@ -74,7 +74,7 @@ async fn a_batch_is_filled_up_for_batch_wait() {
 }
 
 #[actix::test]
-async fn a_quiet_while_a_batch_fills_gives_it_back() {
+async fn quiet_releases_a_filling_batch() {
     let (source, seen) = (FakeSource::new(), Seen::new());
     source.offer([1, 2, 3]);
     let mut work = work(&source, noting_batches(&seen));

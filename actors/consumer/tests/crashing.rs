@@ -18,7 +18,7 @@ async fn a_crash_releases_everything_that_was_held() {
 }
 
 #[actix::test]
-async fn a_crash_loses_no_end_that_waits_to_be_written() {
+async fn a_crash_loses_no_unwritten_disposition() {
     let (source, seen) = (FakeSource::new(), Seen::new());
     source.settling.close();
     // More than may wait to be written: the last ones are in the loop's own hands.
@@ -41,7 +41,7 @@ async fn a_crash_loses_no_end_that_waits_to_be_written() {
 }
 
 #[actix::test]
-async fn a_crash_while_a_batch_fills_gives_it_back() {
+async fn a_crash_releases_a_filling_batch() {
     let (source, seen) = (FakeSource::new(), Seen::new());
     source.offer([1, 2, 3]);
     let mut work = work(&source, noting_batches(&seen));

@@ -28,7 +28,7 @@ async fn failures_are_retried_and_then_dead() {
 }
 
 #[actix::test]
-async fn where_order_counts_nothing_overtakes_a_message_that_runs_again() {
+async fn nothing_overtakes_a_retried_ordered_message() {
     tokio::time::pause();
     let (singles, batches) = (Seen::new(), Seen::new());
     let failing_once = |seen: &Seen<String>| {
@@ -117,7 +117,7 @@ async fn a_handler_that_hangs_is_ended_by_its_timeout() {
 }
 
 #[actix::test]
-async fn what_waits_behind_a_handler_that_hangs_is_run_by_its_neighbours() {
+async fn neighbours_run_what_a_hanging_handler_blocks() {
     let source = FakeSource::new();
     source.offer(1..=10);
     source.offer(11..=20);
@@ -145,7 +145,7 @@ async fn what_waits_behind_a_handler_that_hangs_is_run_by_its_neighbours() {
 }
 
 #[actix::test]
-async fn a_blocking_handler_that_overruns_keeps_its_consumer_until_it_returns() {
+async fn an_overrunning_blocking_handler_keeps_its_consumer() {
     let (source, crowd, ran) = (FakeSource::new(), Crowd::default(), Seen::new());
     source.offer([1, 2]);
     let (go, quarantine) = std::sync::mpsc::channel::<()>();

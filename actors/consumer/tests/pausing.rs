@@ -22,7 +22,7 @@ fn pause_of_q() -> Vec<PauseRow> {
 }
 
 #[actix::test]
-async fn a_pause_ends_what_runs_and_releases_the_rest_until_the_resume() {
+async fn a_pause_releases_what_has_not_started() {
     let (source, seen, barrier) = (FakeSource::new(), Seen::new(), Barrier::closed());
     source.offer([1, 2, 3]);
     source.offer([4, 5]);

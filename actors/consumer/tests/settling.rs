@@ -3,7 +3,7 @@
 use super::*;
 
 #[actix::test]
-async fn ends_are_durable_while_a_slow_handler_runs() {
+async fn dispositions_are_durable_beside_a_slow_handler() {
     let (source, barrier) = (FakeSource::new(), Barrier::closed());
     source.offer([1, 2, 3, 4]);
     let slow = barrier.clone();
@@ -27,7 +27,7 @@ async fn ends_are_durable_while_a_slow_handler_runs() {
 }
 
 #[actix::test]
-async fn ends_become_durable_though_settling_fails_for_a_while() {
+async fn dispositions_outlast_failures_of_settling() {
     let source = FakeSource::new();
     source.fail(3, 3);
     source.offer([1, 2]);
@@ -38,7 +38,7 @@ async fn ends_become_durable_though_settling_fails_for_a_while() {
 }
 
 #[actix::test]
-async fn a_consumer_ends_only_when_its_ends_are_durable() {
+async fn a_consumer_ends_after_its_dispositions_are_durable() {
     let (source, seen) = (FakeSource::new(), Seen::new());
     source.settling.close();
     source.offer([1]);

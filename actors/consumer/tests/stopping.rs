@@ -68,7 +68,7 @@ async fn a_stop_before_anything_came_ends_at_once() {
 }
 
 #[actix::test]
-async fn a_consumer_without_its_pool_ends_after_the_message_that_runs() {
+async fn a_consumer_ends_without_its_pool() {
     let (source, seen, barrier) = (FakeSource::new(), Seen::new(), Barrier::closed());
     source.offer([1, 2]);
     let consumer = start(work(&source, held_up(&seen, &barrier)));

@@ -34,7 +34,7 @@ async fn a_suspect_runs_when_no_neighbour_does() {
 }
 
 #[actix::test]
-async fn a_message_whose_attempts_are_used_up_is_a_dead_letter_without_a_run() {
+async fn used_up_attempts_make_a_dead_letter_unrun() {
     let (source, seen) = (FakeSource::new(), Seen::new());
     source.offer([1, 2]);
     // Attempts that another daemon counted, which did not know the limit.
@@ -77,7 +77,7 @@ async fn a_message_whose_attempts_are_used_up_is_a_dead_letter_without_a_run() {
 }
 
 #[actix::test]
-async fn what_is_lost_while_it_waits_at_the_gate_does_not_start() {
+async fn a_message_lost_in_quarantine_does_not_start() {
     let (source, seen, barrier) = (FakeSource::new(), Seen::new(), Barrier::closed());
     source.offer_marked([(1, true)]);
     let shared = work(&source, held_up(&seen, &barrier));

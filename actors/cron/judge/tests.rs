@@ -53,7 +53,7 @@ fn a_started_run_without_its_file_is_known_by_its_process() {
 
 /// As it is where /proc hides the processes of others.
 #[test]
-fn a_process_that_cannot_be_identified_is_waited_for_as_one_elsewhere() {
+fn an_unidentified_process_counts_as_one_elsewhere() {
     let hidden = |_, _| Identity::Unknown;
     let mut started = run(4711, Some(1));
     for file in [
@@ -74,7 +74,7 @@ fn a_process_that_cannot_be_identified_is_waited_for_as_one_elsewhere() {
 
 /// A full disk, or someone who emptied the file: it does not say which process has begun.
 #[test]
-fn a_started_run_whose_file_names_no_process_is_known_by_its_row() {
+fn a_run_without_a_process_is_known_by_its_row() {
     let pid = std::process::id();
     let ticks = start_ticks(pid.cast_signed());
     for alive in [Liveness::Unlocked, Liveness::Locked] {
@@ -102,7 +102,7 @@ fn a_started_run_whose_file_names_no_process_is_known_by_its_row() {
 }
 
 #[test]
-fn a_run_elsewhere_is_given_up_when_its_timeout_is_over_or_a_day() {
+fn a_run_elsewhere_is_given_up_after_its_timeout() {
     const HOUR_MS: i64 = 3_600_000;
     let elsewhere = |timeout_ms: i64, age_ms: i64| OpenRun {
         machine: "{}".to_owned(),

@@ -11,7 +11,7 @@ use crate::testing_support::TestDb;
 const SECOND: i64 = 1000;
 
 #[test]
-fn a_series_is_due_in_the_same_seconds_after_the_clock_went_back() {
+fn a_series_keeps_its_seconds_when_clocks_go_back() {
     let hourly = Arc::new(entry("@every 1h", Misfire::Skip));
     let due = 1_800_000_000 * SECOND;
     // Five minutes before it was due the clock goes back by ten seconds, by an hour, and by a day.

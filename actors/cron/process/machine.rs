@@ -328,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn a_place_is_known_by_its_kernel_boot_and_not_by_its_name() {
+    fn a_host_is_identified_by_its_kernel_boot() {
         let here = Place::here();
         let changed = |change: fn(&mut Place)| {
             let mut place = here.clone();

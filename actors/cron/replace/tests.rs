@@ -26,7 +26,7 @@ fn open_run(files: &TestDb, entry: &LiveEntry, uk: &str, scheduled_ms: i64, mach
 }
 
 #[actix::test]
-async fn a_run_that_nobody_can_end_does_not_hold_up_what_replaces_it() {
+async fn an_unendable_run_does_not_block_its_replacement() {
     tokio::time::pause();
     let (files, entry) = (TestDb::start(), replacing());
     open_run(&files, &entry, "elsewhere", 1000, "{}");
@@ -70,7 +70,7 @@ async fn a_run_of_a_clock_that_was_far_ahead_is_replaced() {
 }
 
 #[actix::test]
-async fn a_run_that_is_replaced_from_elsewhere_is_ended_by_its_own_daemon() {
+async fn its_own_daemon_ends_a_replaced_run() {
     // The clock goes on: a process takes its time to end.
     let (files, entry) = (TestDb::start(), replacing());
     let here = serde_json::to_string(Place::here()).unwrap();

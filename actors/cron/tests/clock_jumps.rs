@@ -55,7 +55,7 @@ fn now_s() -> i64 {
 }
 
 #[actix::test]
-async fn a_clock_that_goes_back_by_an_hour_fires_the_hour_by_its_new_time() {
+async fn a_repeated_hour_fires_by_its_new_time() {
     tokio::time::pause();
     let world = world("* * * * * *", Misfire::Skip).await;
     let before = world.until_fired(3).await;
@@ -120,7 +120,7 @@ async fn what_a_jump_forward_skips_within_the_grace_is_late() {
 }
 
 #[actix::test]
-async fn what_a_jump_forward_skips_beyond_the_grace_is_a_misfire() {
+async fn a_jump_beyond_the_grace_is_a_misfire() {
     const STEP_S: i64 = 600;
     tokio::time::pause();
     let cases = [

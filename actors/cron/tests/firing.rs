@@ -7,7 +7,7 @@ use crate::cron::timer::Timer;
 use crate::store::rows::PauseRow;
 
 #[actix::test]
-async fn a_missed_fire_is_made_up_for_and_its_run_ends() {
+async fn a_missed_fire_is_made_up_for() {
     let world = World::start("/bin/false").await;
     let runs = world.until_ended(1).await;
     assert_eq!(runs.len(), 1);
@@ -22,7 +22,7 @@ async fn a_missed_fire_is_made_up_for_and_its_run_ends() {
 }
 
 #[actix::test]
-async fn a_program_that_does_not_start_is_a_failed_run_and_not_the_end() {
+async fn an_unstartable_program_is_a_failed_run() {
     let world = World::start("/does/not/exist").await;
     let runs = world.until_ended(1).await;
     assert!(runs[0].starts_with("failed "), "{runs:?}");
@@ -42,7 +42,7 @@ async fn quiet_fires_nothing_any_more() {
 }
 
 #[actix::test]
-async fn a_paused_entry_fires_from_its_resume_on_and_makes_nothing_up() {
+async fn a_resumed_entry_makes_nothing_up() {
     tokio::time::pause();
     let entry = Arc::new(entry(
         "* * * * * *",

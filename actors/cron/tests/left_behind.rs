@@ -98,7 +98,7 @@ async fn a_fire_that_another_daemon_announced_is_left_to_it() {
 }
 
 #[actix::test]
-async fn runs_of_a_partition_that_is_gone_are_ended_when_their_time_is_over() {
+async fn orphaned_runs_of_gone_partitions_are_ended() {
     const HOUR_MS: i64 = 3_600_000;
     tokio::time::pause();
     let files = TestDb::start();

@@ -67,7 +67,7 @@ async fn a_stop_while_the_database_is_away_ends_at_once() {
 }
 
 #[actix::test]
-async fn a_claim_whose_answer_was_lost_is_made_all_the_same() {
+async fn a_claim_whose_answer_was_lost_counts() {
     tokio::time::pause();
     let files = TestDb::start();
     // The adapter panics after the first claim of a fire is committed.
@@ -88,7 +88,7 @@ async fn a_claim_whose_answer_was_lost_is_made_all_the_same() {
 }
 
 #[actix::test]
-async fn a_run_is_ended_by_its_timeout_while_the_database_hangs() {
+async fn a_timeout_ends_a_run_while_the_database_hangs() {
     tokio::time::pause();
     let files = TestDb::start();
     let (going_on, pids) = (Barrier::closed(), Seen::new());

@@ -131,7 +131,7 @@ async fn jobs_go_with_their_entries() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_the_scheduler_forgot_is_due_within_half_a_second_and_a_sleep() {
+async fn a_forgotten_fire_is_due_within_a_second() {
     for mut timer in [Timer::that_takes_no_date(), Timer::that_forgets()] {
         let due = this_second() + 1000;
         timer.add(Some(due), any());

@@ -51,7 +51,7 @@ async fn a_refused_write_fails_alone() {
 }
 
 #[actix::test]
-async fn writes_wait_while_the_database_is_away_and_keep_their_order() {
+async fn writes_keep_their_order_through_an_outage() {
     let world = World::start();
     world.store.go_away(true);
     let first = world.write_all([1, 2]);
@@ -66,7 +66,7 @@ async fn writes_wait_while_the_database_is_away_and_keep_their_order() {
 }
 
 #[actix::test]
-async fn what_was_not_tried_is_tried_again_on_a_new_connection_and_the_rest_is_not() {
+async fn untried_writes_are_tried_on_a_new_connection() {
     let world = World::start();
     world.store.script.lock().unwrap().away_after = Some(2);
     let answers = soon(world.write_all([1, 2, 3, 4])).await.unwrap();
@@ -81,7 +81,7 @@ async fn what_was_not_tried_is_tried_again_on_a_new_connection_and_the_rest_is_n
 }
 
 #[actix::test]
-async fn a_batch_that_may_be_committed_is_asked_about_as_it_was() {
+async fn an_uncertain_batch_is_repeated_unchanged() {
     let world = World::start();
     world.store.commits.close();
     world.store.script.lock().unwrap().lose_answer = Some(2);
@@ -181,7 +181,7 @@ async fn callers_beyond_the_permits_wait_and_none_is_forgotten() {
 }
 
 #[actix::test]
-async fn a_panic_in_the_adapter_is_an_error_of_its_batch_and_nothing_else() {
+async fn an_adapter_panic_fails_its_batch_alone() {
     let world = World::start();
     let answer = soon(world.db.write(write(PANICS))).await;
     assert!(matches!(answer, Err(DbError::Restarted)));

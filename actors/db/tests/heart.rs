@@ -65,7 +65,7 @@ async fn a_judged_death_begins_a_new_generation() {
 }
 
 #[actix::test]
-async fn others_are_judged_after_three_heartbeats_of_ones_own_and_not_during_an_outage() {
+async fn other_boots_are_not_judged_during_an_outage() {
     let liveness = liveness();
     let world = World::with(heartbeats(&liveness));
     world.store.beats.wait_for(3).await;

@@ -163,7 +163,7 @@ async fn a_claim_of_a_fire_waits_for_no_other_write() {
 }
 
 #[actix::test]
-async fn where_one_connection_writes_claims_of_fires_go_first_and_alone() {
+async fn cron_claims_go_first_on_one_connection() {
     let world = World::start();
     world.store.commits.close();
     let first = world.write_all([1000]);

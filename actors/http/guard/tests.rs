@@ -55,7 +55,7 @@ fn every_request_needs_one_host_of_ours() {
 }
 
 #[test]
-fn an_order_comes_from_our_own_page_or_with_the_token() {
+fn an_order_needs_our_page_or_the_token() {
     let open = rules(false, false);
     let order = |rules: &Rules, sent: &[_]| judged(rules, Method::POST, "/api", sent);
     for (sent, allowed) in [

@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_bar_is_as_high_as_its_count_and_says_where_that_stopped() {
+    fn a_bar_is_as_high_as_its_count() {
         let of = |n, is_cut| Count {
             n,
             is_cut,

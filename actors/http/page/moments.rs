@@ -99,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_time_is_so_long_ago_or_today_or_a_date_in_the_zone_of_the_browser() {
+    fn times_are_shown_in_the_browsers_zone() {
         // 2026-01-31 02:30 UTC is 10:30 in Shanghai.
         let now = 1_769_826_600_000;
         let hour = 3_600_000;

@@ -126,7 +126,7 @@ fn templates_escape_everything_and_have_no_inline_scripts_or_styles() {
 }
 
 #[actix_rt::test]
-async fn pages_are_in_the_language_of_the_browser_or_the_switch() {
+async fn pages_are_in_the_chosen_language() {
     let db = TestDb::start();
     let config = config(&db, 1, HttpSettings::default());
     let chinese = TestRequest::get()
@@ -265,7 +265,7 @@ async fn a_refused_order_is_a_page_for_a_browser() {
 }
 
 #[actix_rt::test]
-async fn every_daemon_is_listed_with_its_version_and_an_older_one_with_a_dash() {
+async fn every_daemon_is_listed_with_its_version() {
     let db = TestDb::start();
     let config = config(&db, 1, HttpSettings::default());
     let row = |owner: &str, version: &str| {

@@ -70,7 +70,7 @@ async fn unknown_names_are_not_found_and_orders_need_a_pool() {
 }
 
 #[actix_rt::test]
-async fn below_a_base_path_the_port_answers_there_and_the_socket_does_not() {
+async fn only_the_port_answers_below_a_base_path() {
     let db = TestDb::start();
     let settings = HttpSettings {
         base_path: "/scripts".to_owned(),

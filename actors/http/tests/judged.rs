@@ -9,7 +9,7 @@ fn texts_of(config: &HttpConfig, now_ms: i64) -> Vec<String> {
 }
 
 #[actix_rt::test]
-async fn what_is_wrong_is_reported_in_words() {
+async fn faults_are_reported_in_words() {
     let db = TestDb::start();
     let config = config(&db, 1, HttpSettings::default());
     let texts = texts_of(&config, now_ms());
@@ -28,7 +28,7 @@ async fn what_is_wrong_is_reported_in_words() {
 }
 
 #[actix_rt::test]
-async fn numbers_are_judged_as_they_were_when_they_were_read_and_have_their_age() {
+async fn figures_are_judged_as_of_their_reading() {
     let db = TestDb::start();
     let config = config(&db, 1, HttpSettings::default());
     let later = now_ms() + 25_000;
@@ -50,7 +50,7 @@ async fn numbers_are_judged_as_they_were_when_they_were_read_and_have_their_age(
 }
 
 #[actix_rt::test]
-async fn a_lag_that_cannot_be_read_is_not_shown_as_that_of_now() {
+async fn an_unread_lag_is_not_shown_as_current() {
     let db = TestDb::start();
     let config = config(&db, 1, HttpSettings::default());
     let series = "simplest_script_queue_lag{";

@@ -98,7 +98,7 @@ fn texts_are_not_empty_nor_endless_and_hold_no_nul() {
 }
 
 #[test]
-fn words_are_listed() {
+fn allowed_words_are_listed_in_order() {
     let words = [("allow", 1), ("forbid", 2)];
     assert_eq!(good("\"forbid\"", |node| node.one_of(&words)), 2);
     for text in ["\"Forbid\"", "2", "null"] {

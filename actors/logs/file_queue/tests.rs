@@ -34,7 +34,7 @@ fn every_line_is_written_in_its_order() {
 
 /// A pipe that nobody reads stands for the disk.
 #[test]
-fn nobody_waits_for_a_disk_that_stands_still_and_what_is_lost_is_counted() {
+fn a_standing_disk_loses_lines_and_counts_them() {
     let dir = tempfile::tempdir().unwrap();
     let (queue, path) = queue(dir.path());
     let made = std::process::Command::new("mkfifo").arg(&path).status();

@@ -65,7 +65,7 @@ fn each_method_writes_its_level_from_the_settings_level_up() {
 }
 
 #[test]
-fn fields_add_up_and_the_logger_they_came_from_stays_as_it_was() {
+fn fields_add_up_in_a_new_logger() {
     #[derive(Serialize)]
     struct Order {
         order: u32,
@@ -122,7 +122,7 @@ fn loggers_go_to_any_thread() {
 const CHILD: &str = "SIMPLEST_SCRIPT_TEST_FATAL";
 
 #[test]
-fn a_fatal_line_is_kept_in_both_logs_and_ends_the_process_with_1() {
+fn a_fatal_line_is_kept_and_ends_the_process() {
     if let Some(dir) = env::var_os(CHILD) {
         let options = LogOptions {
             path: dir.into(),
@@ -144,7 +144,7 @@ fn a_fatal_line_is_kept_in_both_logs_and_ends_the_process_with_1() {
     }
     let dir = tempfile::tempdir().unwrap();
     let test = module_path!().split_once("::").unwrap().1;
-    let test = format!("{test}::a_fatal_line_is_kept_in_both_logs_and_ends_the_process_with_1");
+    let test = format!("{test}::a_fatal_line_is_kept_and_ends_the_process");
     let output = Command::new(env::current_exe().unwrap())
         .args(["--exact", &test, "--nocapture"])
         .env(CHILD, dir.path())

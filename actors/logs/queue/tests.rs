@@ -40,7 +40,7 @@ fn push(queue: &Queue<()>, bytes: usize) -> Pushed {
 }
 
 #[test]
-fn a_queue_that_drops_needs_half_its_room_after_a_loss_and_one_that_waits_does_not() {
+fn only_a_dropping_queue_waits_for_half_its_room() {
     for (when_full, after_one_write) in [
         (WhenFull::Drop, Pushed::Dropped),
         (WhenFull::Wait(PATIENCE), Pushed::Resumed(1)),
@@ -57,7 +57,7 @@ fn a_queue_that_drops_needs_half_its_room_after_a_loss_and_one_that_waits_does_n
 }
 
 #[test]
-fn one_push_waits_no_longer_than_the_patience_while_a_slow_disk_writes() {
+fn a_push_waits_no_longer_than_its_patience() {
     let write = |_: &Queue<()>, _| thread::sleep(Duration::from_millis(10));
     let when_full = WhenFull::Wait(PATIENCE);
     let queue = Queue::start("test", "a test", when_full, 0, write).unwrap();

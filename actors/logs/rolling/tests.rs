@@ -95,7 +95,7 @@ fn assert_all_lines(spec: &Spec) {
 }
 
 #[test]
-fn threads_with_files_of_their_own_lose_and_tear_no_line() {
+fn threads_lose_and_tear_no_line() {
     let dir = tempfile::tempdir().unwrap();
     let spec = spec(dir.path(), TINY_BYTES);
     thread::scope(|scope| {
@@ -275,7 +275,7 @@ fn a_clock_that_was_set_back_does_not_prolong_an_outage() {
 }
 
 #[test]
-fn a_full_file_that_cannot_be_rolled_grows_on_until_it_can() {
+fn an_unrollable_file_grows_until_it_can() {
     let dir = tempfile::tempdir().unwrap();
     let file = file(&spec(dir.path(), 5));
     let gate = dir.path().join(".app.lock");
@@ -292,7 +292,7 @@ fn a_full_file_that_cannot_be_rolled_grows_on_until_it_can() {
 }
 
 #[test]
-fn the_line_after_a_torn_one_starts_on_a_line_of_its_own() {
+fn a_torn_line_does_not_reach_into_the_next() {
     let dir = tempfile::tempdir().unwrap();
     let file = file(&spec(dir.path(), 0));
     let path = dir.path().join("app-20261122.log");

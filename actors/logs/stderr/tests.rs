@@ -95,7 +95,7 @@ fn a_closed_pipe_swallows_lines_without_harm() {
 }
 
 #[test]
-fn writes_end_with_lines_and_a_longer_line_is_written_in_pieces() {
+fn writes_to_stderr_end_with_lines() {
     let (reader, writer) = io::pipe().unwrap();
     // A pipe that is read only at the end, one write after another.
     let (sender, _redirected) = mpsc::channel::<bool>();

@@ -57,7 +57,7 @@ fn unpacked(path: &Path) -> String {
 }
 
 #[test]
-fn the_newest_files_are_kept_and_the_one_in_use_does_not_count() {
+fn the_newest_finished_files_are_kept() {
     let dir = directory(&[
         "app-20261120.1.log.gz",
         "app-20261121.log",
@@ -107,7 +107,7 @@ fn files_older_than_the_days_kept_go_and_strangers_stay() {
 }
 
 #[test]
-fn past_files_are_packed_and_what_a_killed_process_left_is_written_over() {
+fn half_packed_files_are_packed_anew() {
     let dir = directory(&[
         "app-20261121.log",
         "app-20261122.1.log",
@@ -135,7 +135,7 @@ fn past_files_are_packed_and_what_a_killed_process_left_is_written_over() {
 }
 
 #[test]
-fn a_past_day_written_to_again_is_packed_beside_what_is_there() {
+fn a_past_day_is_packed_beside_its_archive() {
     let dir = directory(&["app-20261121.1.log.gz", "app-20261121.log"]);
     let limits = Limits {
         compress: true,
@@ -148,7 +148,7 @@ fn a_past_day_written_to_again_is_packed_beside_what_is_there() {
 }
 
 #[test]
-fn a_file_somebody_still_writes_to_is_left_until_it_is_let_go() {
+fn a_file_in_use_is_not_packed() {
     let dir = directory(&[]);
     let limits = Limits {
         max_backups: 1,

@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn errors_that_differ_in_numbers_and_ids_alone_have_one_shape() {
+    fn errors_differing_in_numbers_have_one_shape() {
         for (errors, expected) in [
             (
                 &[

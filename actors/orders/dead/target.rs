@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn a_dead_letter_that_cannot_run_here_is_refused_with_what_would_be_right() {
+    fn an_unrunnable_dead_letter_is_refused() {
         let gone = DeadLetterHead {
             exec_cmd: "remidn".to_owned(),
             ..dead_letter("delay", "delay_queue_log", "n", "script1")

@@ -99,7 +99,7 @@ fn slots_grow_and_are_used_again() {
 }
 
 #[test]
-fn a_file_that_cannot_be_read_does_not_keep_the_daemon_from_starting() {
+fn an_unreadable_slot_file_does_not_stop_a_start() {
     let data = tempfile::tempdir().unwrap();
     let put = |name: &str, bytes: &[u8]| fs::write(data.path().join(name), bytes).unwrap();
     put("running-empty", b"");
@@ -175,7 +175,7 @@ fn a_future_is_dropped_inside_its_slot() {
 }
 
 #[test]
-fn what_a_daemon_left_before_it_had_its_lock_is_removed_when_old() {
+fn old_unlocked_slot_files_are_removed() {
     let data = tempfile::tempdir().unwrap();
     let put = |name: &str| File::create(data.path().join(name)).unwrap();
     let long_ago = SystemTime::now() - Duration::from_secs(2 * 3600);

@@ -44,7 +44,7 @@ async fn leases_granted_by_a_former_entry_do_not_exceed_the_new_one() {
 }
 
 #[actix::test]
-async fn with_another_timeout_each_consumer_is_followed_when_it_has_ended() {
+async fn a_new_timeout_replaces_each_consumer_after_its_end() {
     let world = World::start(2, 2);
     world.keep_busy(2).await;
     (10..20).for_each(|id| world.source.offer([id]));
@@ -63,7 +63,7 @@ async fn with_another_timeout_each_consumer_is_followed_when_it_has_ended() {
 }
 
 #[actix::test]
-async fn a_consumer_that_dies_while_it_is_to_be_followed_is_followed() {
+async fn a_dying_consumer_is_replaced_on_a_reload() {
     let world = World::start(1, 1);
     world.keep_busy(1).await;
     tune(&world, 1, 1, Some(MINUTE));
@@ -81,7 +81,7 @@ async fn a_consumer_that_dies_while_it_is_to_be_followed_is_followed() {
 }
 
 #[actix::test]
-async fn a_retired_pool_lets_what_runs_end_and_takes_nothing_more() {
+async fn a_retired_pool_takes_nothing_more() {
     let world = World::start(2, 2);
     world.keep_busy(2).await;
     let mut retired = world.pool.send(Retire).boxed_local();

@@ -54,7 +54,7 @@ fn ended(uk: &str, owner: &str, status: &str) -> EndedRun {
 }
 
 #[test]
-fn a_later_good_run_of_another_daemon_mends_an_entry_whatever_its_clock_says() {
+fn another_daemons_good_run_mends_an_entry() {
     let entry = entry("n", "k");
     entry.ended("u2", "failed", "{}");
     let before = [ended("u2", "me", "failed"), ended("u1", "me", "success")];
@@ -112,7 +112,7 @@ fn bad_runs_of_earlier_daemons_are_inherited_until_a_good_one() {
 }
 
 #[test]
-fn a_run_that_was_killed_to_make_room_is_not_inherited() {
+fn a_replaced_run_is_not_inherited_as_bad() {
     let killed = [ended("u1", "old", "killed")];
     let plain = entry("n", "k");
     plain.inherit(&killed, "me");

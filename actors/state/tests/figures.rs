@@ -6,7 +6,7 @@ use super::*;
 use crate::state::cell::{Counter, Histogram};
 
 #[test]
-fn a_value_falls_into_the_bucket_that_it_does_not_exceed() {
+fn a_value_falls_into_its_bucket() {
     let histogram = Histogram::new(Scale::Fast);
     for us in [0, 100, 101, 300, 1_000_000, 100_000_000, 100_000_001] {
         histogram.note(Duration::from_micros(us));
@@ -20,7 +20,7 @@ fn a_value_falls_into_the_bucket_that_it_does_not_exceed() {
 }
 
 #[test]
-fn a_sum_bears_any_number_of_messages_from_the_year_1970() {
+fn a_sum_of_waits_does_not_overflow() {
     let state = queue_state();
     let consumers = [state.join(), state.join()];
     let age = Duration::from_secs(56 * 365 * 86_400);
@@ -66,7 +66,7 @@ fn counts_of_consumers_that_ended_stay() {
 }
 
 #[test]
-fn what_is_settled_is_counted_by_its_kind_and_is_in_flight_no_more() {
+fn settled_messages_are_counted_by_disposition() {
     let state = queue_state();
     state.fetched(12);
     let settled = Settlements {

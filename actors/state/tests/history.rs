@@ -18,7 +18,7 @@ fn identity() -> Identity {
 }
 
 #[test]
-fn a_point_of_the_history_is_what_changed_since_the_one_before() {
+fn a_history_point_is_the_change_since_the_last() {
     let queue = queue_state();
     let state = State::new(
         identity(),
@@ -53,7 +53,7 @@ fn a_point_of_the_history_is_what_changed_since_the_one_before() {
 }
 
 #[test]
-fn entries_that_a_reload_leaves_keep_their_hour_and_new_ones_begin_one() {
+fn entries_keep_their_history_over_a_reload() {
     let (stays, goes) = (queue_state(), entry("goes", "g"));
     let state = State::new(
         identity(),

@@ -5,7 +5,7 @@ use crate::state::recent::{Recent, cut};
 use crate::state::view::Away;
 
 #[test]
-fn only_the_last_few_are_kept_and_long_texts_are_cut() {
+fn the_last_few_failures_are_kept_and_cut() {
     let recent = Recent::new(3);
     (0..5).for_each(|n| recent.push(n));
     assert_eq!(recent.newest(), [4, 3, 2]);

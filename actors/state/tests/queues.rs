@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn a_queue_is_behind_from_the_check_that_finds_it_full_and_above_its_limit() {
+fn a_full_queue_above_its_limit_is_behind() {
     let state = queue_state();
     state.sized(1, 1, 4);
     state.lag_checked(Some(5), false);
@@ -45,7 +45,7 @@ fn a_queue_that_people_paused_is_neither_behind_nor_late() {
 }
 
 #[test]
-fn the_oldest_message_is_the_one_that_waits_or_the_one_that_is_handled() {
+fn the_oldest_message_waits_or_is_handled() {
     let state = queue_state();
     let now = crate::clock::now_ms();
     let age = || state.view().oldest_age_ms.unwrap();

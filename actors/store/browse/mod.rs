@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[actix_rt::test]
-    async fn a_page_is_filled_over_several_steps_and_says_where_the_next_begins() {
+    async fn a_page_says_where_the_next_begins() {
         let (page, _) = searched(1000, reach(3, Duration::MAX), None).await;
         assert_eq!(page.rows, [4, 8, 12]);
         assert_eq!(page.next, Next::More(12));

@@ -31,7 +31,7 @@ const ROUNDS: u32 = 5;
 const PATIENCE: Duration = Duration::from_secs(3);
 
 facts! {
-    async fn daemons_that_live_say_their_version_and_those_of_before_say_none(world) {
+    async fn living_daemons_say_their_version(world) {
         let mut writer = world.writer().await;
         writer.begin(ME).await;
         // As a daemon of a release without the column writes its row.

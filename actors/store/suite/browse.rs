@@ -116,7 +116,7 @@ facts! {
         assert_eq!(counts, [BAR_CAP, 0, 0]);
     }
 
-    async fn tasks_come_page_by_page_and_none_twice_though_many_are_due_in_one_second(world) {
+    async fn tasks_of_one_second_come_once_by_page(world) {
         let mut writer = world.writer().await;
         let ids = writer.push([2, 1, 1, 1, 1, 0, 2].map(|second| task("p", due(second))).to_vec()).await;
         let pages = world.task_pages(TasksAsked::of(TaskStatus::Waiting)).await;
@@ -161,7 +161,7 @@ facts! {
         }
     }
 
-    async fn a_search_reads_one_step_at_a_time_and_goes_on_where_it_stopped(world) {
+    async fn a_search_goes_on_where_it_stopped(world) {
         let mut writer = world.writer().await;
         let ids = writer.push((0..8).map(|n| task(if n % 4 == 1 { "wanted" } else { "p" }, due(0))).collect()).await;
         let mut asked = TasksAsked { text: text("wanted"), ..TasksAsked::of(TaskStatus::Waiting) };
@@ -181,7 +181,7 @@ facts! {
         assert_eq!(found, [ids[1], ids[5]]);
     }
 
-    async fn a_task_of_another_program_is_listed_and_searched_whatever_it_holds(world) {
+    async fn tasks_of_other_programs_are_listed_and_searched(world) {
         world.insert_no_text();
         let asked = TasksAsked { text: text("good"), ..TasksAsked::of(TaskStatus::Waiting) };
         let page = world.task_page(TasksAsked::of(TaskStatus::Waiting), ALL).await;
@@ -191,7 +191,7 @@ facts! {
         assert!(found.len() <= 1 && found.iter().all(|row| row.params == "good"), "{found:?}");
     }
 
-    async fn dead_letters_come_page_by_page_and_by_all_filters_together(world) {
+    async fn dead_letters_come_by_page_and_filters(world) {
         let mut writer = world.writer().await;
         let new = vec![
             dead_letter("orders", b"{\"id\": 17}", "refused: 7"),
@@ -236,7 +236,7 @@ facts! {
         assert_eq!(page.next, Next::End);
     }
 
-    async fn a_dead_letter_is_opened_with_the_beginning_of_what_may_be_large(world) {
+    async fn a_large_dead_letter_is_opened_by_its_beginning(world) {
         let mut writer = world.writer().await;
         let payload = Bytes::from(vec![b'x'; 1 << 20]);
         let large = NewDeadLetter { payload, ..dead_letter("orders", b"", "e") };
@@ -254,7 +254,7 @@ facts! {
         assert!(reader.dead_letter(i64::MAX, 9).await.unwrap().is_none());
     }
 
-    async fn orders_are_listed_by_whose_they_were_and_what_they_were_about(world) {
+    async fn audit_rows_are_listed_by_person_and_target(world) {
         let mut writer = world.writer().await;
         for (environment, by, action, target) in [
             ("dev", "Ann@web-1", "pause", "queue `orders`"),

@@ -30,7 +30,7 @@ facts! {
         }
     }
 
-    async fn a_result_of_one_who_was_taken_over_is_refused(world) {
+    async fn a_result_after_a_takeover_is_refused(world) {
         let mut writer = world.writer().await;
         writer.begin(OTHER).await;
         writer.push(tasks(1)).await;
@@ -53,7 +53,7 @@ facts! {
         assert_eq!(world.line("SELECT count(*) AS line FROM dead_letter"), "0");
     }
 
-    async fn a_result_of_an_earlier_claim_by_the_same_owner_is_refused(world) {
+    async fn a_result_of_an_earlier_claim_is_refused(world) {
         let mut writer = world.writer().await;
         writer.push(tasks(1)).await;
         writer.send(vec![message(b"x")]).await;

@@ -74,7 +74,7 @@ facts! {
         assert_eq!(claimed.iter().map(|task| task.id).collect::<Vec<_>>(), [1]);
     }
 
-    async fn old_rows_of_runs_are_deleted_but_those_of_open_ones(world) {
+    async fn rows_of_open_runs_are_not_deleted(world) {
         let mut writer = world.writer().await;
         let now = now_ms();
         let rows = [

@@ -14,7 +14,7 @@ facts! {
         assert_eq!(dead_letter.original_id, ids[0].to_string());
     }
 
-    async fn dead_letters_of_messages_that_live_elsewhere_keep_all_there_is(world) {
+    async fn outside_dead_letters_keep_all_of_a_message(world) {
         let mut writer = world.writer().await;
         let dead_letter = |payload: &'static [u8]| NewDeadLetter {
             kind: "redis",
@@ -38,7 +38,7 @@ facts! {
         assert_eq!(kept[0].error, "\u{fffd}".repeat(999) + "…");
     }
 
-    async fn ten_thousand_rows_in_one_list_have_their_ids_in_order(world) {
+    async fn ten_thousand_inserted_rows_have_ordered_ids(world) {
         let mut writer = world.writer().await;
         let ids = writer.push(tasks(10_000)).await;
         assert_eq!(ids.len(), 10_000);

@@ -19,7 +19,7 @@ fn charge(victim: Victim, max_attempts: u32) -> Charge {
 }
 
 facts! {
-    async fn a_death_of_a_batch_marks_its_messages_and_counts_no_attempt(world) {
+    async fn an_uncertain_crash_marks_messages_without_an_attempt(world) {
         let mut writer = world.writer().await;
         writer.begin(OTHER).await;
         let ids = writer.send(vec![message(b"x"), message(b"y"), message(b"z")]).await;
@@ -37,7 +37,7 @@ facts! {
         assert_eq!(seen, [(0, true), (0, true), (0, false)]);
     }
 
-    async fn a_death_is_charged_once_however_often_it_is_reported(world) {
+    async fn a_crash_is_recorded_once(world) {
         let mut writer = world.writer().await;
         writer.begin(OTHER).await;
         let ids = writer.push(tasks(2)).await;
@@ -64,7 +64,7 @@ facts! {
         assert_eq!(fetched.iter().map(|m| m.suspect).collect::<Vec<_>>(), [true, false]);
     }
 
-    async fn the_last_death_makes_a_dead_letter_of_all_there_is(world) {
+    async fn the_last_crash_makes_a_complete_dead_letter(world) {
         let mut writer = world.writer().await;
         let ids = writer.push(vec![task("测试 'quoted' 😀", now_ms())]).await;
         let mut sent = message(b"\0\xff bytes");
@@ -95,7 +95,7 @@ facts! {
         assert!(kept.contains("trace"), "{kept}");
     }
 
-    async fn a_message_that_lives_elsewhere_is_charged_once_for_each_process_it_ended(world) {
+    async fn an_outside_message_has_one_crash_a_process(world) {
         let mut writer = world.writer().await;
         let id = |source: &str, id: &str| OutsideId {
             kind: "kafka",
@@ -127,7 +127,7 @@ facts! {
         assert_eq!(world.line("SELECT deaths AS line FROM death WHERE message_id = '0/8'"), "2");
     }
 
-    async fn deaths_of_what_is_finished_are_forgotten_and_old_ones_trimmed(world) {
+    async fn crashes_of_finished_messages_are_forgotten(world) {
         let mut writer = world.writer().await;
         writer.begin(OTHER).await;
         let id = |id: &str| OutsideId {
@@ -145,7 +145,7 @@ facts! {
         assert_eq!(world.lines("SELECT message_id AS line FROM death"), ["c"]);
     }
 
-    async fn failed_attempts_of_what_lives_elsewhere_are_counted_once_and_make_no_suspect(world) {
+    async fn failed_outside_attempts_make_no_suspect(world) {
         let mut writer = world.writer().await;
         writer.begin(OTHER).await;
         let id = |id: &str| OutsideId { kind: "kafka", source: "t/g".to_owned(), id: id.to_owned() };
@@ -161,7 +161,7 @@ facts! {
         assert!(known.iter().all(|d| (30_000..=60_000).contains(&d.wait_ms)), "{known:?}");
     }
 
-    async fn a_death_is_not_charged_to_what_has_finished(world) {
+    async fn a_finished_message_has_no_crash(world) {
         let mut writer = world.writer().await;
         writer.begin(OTHER).await;
         let ids = writer.push(tasks(1)).await;

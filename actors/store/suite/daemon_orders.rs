@@ -80,7 +80,7 @@ facts! {
         assert!(ended[0].1.starts_with("rrr"), "{ended:?}");
     }
 
-    async fn the_run_of_an_order_is_claimed_once_and_ends_it(world) {
+    async fn an_ordered_run_is_claimed_once(world) {
         let mut writer = world.writer().await;
         writer.give(order(OrderKind::Run, "u")).await;
         let [open] = &world.open_orders().await[..] else { panic!("one order") };
@@ -98,7 +98,7 @@ facts! {
         assert_eq!((orders.len(), orders[0].is_waiting, orders[0].ordered_by.as_str()), (1, false, "ann@web-1"));
     }
 
-    async fn of_two_daemons_that_claim_an_ordered_run_at_once_one_does(world) {
+    async fn one_daemon_claims_an_ordered_run(world) {
         let (mut one, mut other) = (world.writer().await, world.writer().await);
         for round in 0..10 {
             let uk = format!("u{round}");
@@ -136,7 +136,7 @@ facts! {
         assert_eq!(world.audited()[1], "run cron `n`: run u is skipped: an earlier run of this entry still runs");
     }
 
-    async fn the_end_of_a_run_is_taken_by_one_daemon_and_from_a_dead_one(world) {
+    async fn one_daemon_takes_the_end_of_a_run(world) {
         let mut writer = world.writer().await;
         writer.begin(ME).await;
         writer.claimed(fire("e", 1000, "u", true)).await;
@@ -156,7 +156,7 @@ facts! {
         assert_eq!(world.audited(), ["end run u of cron `n`: ordered", "end run u of cron `n`: it has ended: killed"]);
     }
 
-    async fn a_run_that_ended_by_order_is_no_bad_end_for_later_daemons(world) {
+    async fn a_run_ended_by_order_is_no_bad_end(world) {
         let mut writer = world.writer().await;
         for (uk, at) in [("u", 1000), ("v", 2000)] {
             writer.claimed(fire("e", at, uk, true)).await;
@@ -177,7 +177,7 @@ facts! {
         assert_eq!(world.store.reader().cron_run("u").await.unwrap().unwrap().status, "killed");
     }
 
-    async fn a_check_is_read_for_a_while_after_the_first_daemon_has_done_it(world) {
+    async fn a_check_order_stays_for_every_daemon(world) {
         let mut writer = world.writer().await;
         writer.give(order(OrderKind::Check, "")).await;
         let id = world.open_orders().await[0].id;
@@ -190,7 +190,7 @@ facts! {
         assert_eq!(writer.write(trim(now_ms() + 60_000)).await, 1);
     }
 
-    async fn the_last_fire_of_an_entry_is_none_that_was_ordered(world) {
+    async fn an_ordered_run_is_no_last_fire(world) {
         let mut writer = world.writer().await;
         let entries = || vec![KnownEntry {
             entry: "e".to_owned(), former: Vec::new(), name: "n".to_owned(), expression: "@every 90s".to_owned(),
@@ -244,7 +244,7 @@ facts! {
         assert!(of_other.is_empty());
     }
 
-    async fn runs_of_a_partition_are_found_a_step_at_a_time_among_those_of_others(world) {
+    async fn runs_of_a_partition_are_found_in_steps(world) {
         (world.execute)(
             "INSERT INTO cron_run (partition_name, entry, scheduled_ms, uk, name, owner, machine, state, status, started_ms) VALUES
              ('script1', 'e', 1000, 'a', 'n', 'o', '', 3, 'success', 1), ('script2', 'e', 1000, 'b', 'n', 'o', '', 3, 'success', 1),

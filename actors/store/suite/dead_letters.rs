@@ -239,7 +239,7 @@ facts! {
         assert_eq!(world.line("SELECT count(*) AS line FROM queue_message"), "0");
     }
 
-    async fn a_scan_goes_no_further_than_asked_for_from_either_end(world) {
+    async fn a_scan_is_bounded_from_either_end(world) {
         let mut writer = world.writer().await;
         let dead_letters = (0..5).map(|n| elsewhere("redis", "orders", &format!("no {n}"))).collect();
         writer.recover(dead_letters).await;
@@ -259,7 +259,7 @@ facts! {
         }
     }
 
-    async fn an_order_is_one_row_whose_result_grows_with_each_portion(world) {
+    async fn an_audited_order_is_one_growing_row(world) {
         let mut writer = world.writer().await;
         writer.recover((0..5).map(|_| elsewhere("redis", "orders", "e")).collect()).await;
         let ids = world.dead_letter_ids().await;
@@ -293,7 +293,7 @@ facts! {
         assert_eq!(result()[1], "purge:dead letters of queue `测试`:2 dead letters");
     }
 
-    async fn a_dead_letter_runs_again_with_another_payload_and_all_else_it_had(world) {
+    async fn a_replay_may_change_the_payload_alone(world) {
         let mut writer = world.writer().await;
         writer.begin(ME).await;
         writer.recover(vec![elsewhere("redis", "orders", "boom")]).await;

@@ -3,7 +3,7 @@
 use super::*;
 
 facts! {
-    async fn an_entry_that_was_not_live_in_between_begins_anew(world) {
+    async fn an_entry_live_again_begins_anew(world) {
         let mut writer = world.writer().await;
         let begun = now_ms();
         let since = writer.sync(&["a", "b"]).await;
@@ -25,7 +25,7 @@ facts! {
         assert_eq!(world.line(row), "1");
     }
 
-    async fn an_entry_that_has_not_fired_yet_counts_from_when_it_became_live(world) {
+    async fn an_unfired_entry_counts_from_its_start(world) {
         let mut writer = world.writer().await;
         let since = writer.sync(&["a"]).await;
         (world.execute)("UPDATE cron_entry SET live_since_ms = live_since_ms - 5000");

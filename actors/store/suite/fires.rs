@@ -27,7 +27,7 @@ facts! {
         assert_eq!(world.lines("SELECT uk AS line FROM crontab_log ORDER BY uk"), ["a", "c", "d"]);
     }
 
-    async fn a_forbidden_fire_is_skipped_while_a_run_of_its_entry_is_open(world) {
+    async fn a_fire_is_skipped_while_a_run_is_open(world) {
         let mut writer = world.writer().await;
         assert_eq!(writer.claim_fire(forbidding("e", 1000, "a")).await, Claim::Ours);
         assert_eq!(writer.claim_fire(forbidding("e", 1000, "b")).await, Claim::Others, "not its own rival");
@@ -49,7 +49,7 @@ facts! {
         assert_eq!(world.line("SELECT count(*) AS line FROM crontab_log WHERE uk IN ('a', 'c', 'g', 'h', 'i')"), "5");
     }
 
-    async fn a_missed_fire_ends_as_it_is_written_and_stands_in_nobodys_way(world) {
+    async fn a_missed_fire_blocks_no_later_fire(world) {
         let mut writer = world.writer().await;
         assert_eq!(writer.claim_fire(missed(forbidding("e", 1000, "a"))).await, Claim::Missed);
         assert_ne!(writer.claim_fire(missed(forbidding("e", 1000, "a"))).await, Claim::Ours, "asked again");
@@ -63,7 +63,7 @@ facts! {
         assert_eq!(world.lines("SELECT uk AS line FROM cron_run WHERE state = 3 ORDER BY uk"), ["a", "c"]);
     }
 
-    async fn a_claim_that_is_given_up_inserts_nothing(world) {
+    async fn a_claim_given_up_inserts_nothing(world) {
         let mut writer = world.writer().await;
         let claim = fire("e", 1000, "a", true);
         claim.given_up.set();
@@ -72,7 +72,7 @@ facts! {
         assert_eq!(writer.claim_fire(fire("e", 1000, "b", true)).await, Claim::Ours);
     }
 
-    async fn a_fire_that_waits_has_no_row_before_its_entry_is_free(world) {
+    async fn a_waiting_fire_has_no_row_yet(world) {
         let mut writer = world.writer().await;
         let waiting = |second, uk| Fire { at_overlap: AtOverlap::Wait, ..fire("e", second, uk, true) };
         writer.fired(fire("e", 5000, "a", true)).await;
@@ -87,7 +87,7 @@ facts! {
         assert_eq!(writer.claim_fire(waiting(1000, "d")).await, Claim::Others, "another daemon's");
     }
 
-    async fn a_claim_that_is_repeated_is_answered_as_before(world) {
+    async fn a_repeated_claim_has_the_same_answer(world) {
         let mut writer = world.writer().await;
         for _ in 0..2 {
             assert_eq!(writer.claim_fire(forbidding("e", 1000, "a")).await, Claim::Ours);
@@ -101,7 +101,7 @@ facts! {
         assert!(!writer.fired(fire("f", 1000, "c", false)).await, "made meanwhile");
     }
 
-    async fn a_fire_that_replaces_marks_the_open_runs_of_earlier_seconds(world) {
+    async fn a_replacing_fire_marks_earlier_open_runs(world) {
         let mut writer = world.writer().await;
         for (second, uk) in [(1000, "a"), (2000, "b"), (5000, "late")] {
             assert_eq!(writer.claim_fire(fire("e", second, uk, true)).await, Claim::Ours);
@@ -122,7 +122,7 @@ facts! {
         assert_eq!(world.line("SELECT status AS line FROM cron_run WHERE uk = 'a'"), "killed");
     }
 
-    async fn who_takes_a_fire_over_asks_again_whether_it_may_begin(world) {
+    async fn a_fire_taken_over_is_judged_again(world) {
         let mut writer = world.writer().await;
         writer.claim_fire(forbidding("e", 1000, "a")).await;
         assert_eq!(writer.take_fire("a", "script1/nobody", skip()).await, Claim::Others);

@@ -43,7 +43,7 @@ facts! {
         assert_eq!(world.lines(live), ["FIRED", "NEVER", "new", "NOTED"]);
     }
 
-    async fn an_entry_that_was_not_live_by_its_former_name_begins_anew(world) {
+    async fn an_entry_not_live_by_its_former_name_begins_anew(world) {
         let mut writer = world.writer().await;
         let since = writer.sync(&["a"]).await[0];
         (world.execute)("UPDATE cron_entry SET live_since_ms = live_since_ms - 90000");

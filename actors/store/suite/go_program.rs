@@ -31,7 +31,7 @@ facts! {
         assert_eq!(left, ["runs", "waits", "young"]);
     }
 
-    async fn a_changed_exec_time_means_what_it_says(world) {
+    async fn a_changed_exec_time_moves_the_task(world) {
         let mut writer = world.writer().await;
         let ids = writer.push(vec![task("x", now_ms() + 3_600_000)]).await;
         let sooner = now_ms() / 1000 - 5;
@@ -39,7 +39,7 @@ facts! {
         assert_eq!(writer.claim(ME, 9).await[0].due_ms, sooner * 1000);
     }
 
-    async fn running_rows_without_an_owner_are_left_alone(world) {
+    async fn running_rows_of_others_are_left_alone(world) {
         let mut writer = world.writer().await;
         (world.execute)("INSERT INTO delay_queue_log (name, exec_cmd, status, exec_time) VALUES ('theirs', 'go', 2, 1)");
         assert!(writer.claim(ME, 9).await.is_empty());

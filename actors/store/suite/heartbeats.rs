@@ -4,7 +4,7 @@ use super::*;
 use crate::store::rows::Beat;
 
 facts! {
-    async fn a_boot_is_judged_after_three_missed_heartbeats_and_only_its_rows_go_back(world) {
+    async fn a_boot_is_dead_after_three_missed_heartbeats(world) {
         let mut writer = world.writer().await;
         for owner in [ME, OTHER, "script3/alive"] {
             writer.begin(owner).await;
@@ -26,7 +26,7 @@ facts! {
         assert_eq!(world.line("SELECT count(*) AS line FROM queue_message WHERE owner = ''"), "2");
     }
 
-    async fn who_was_late_for_the_same_reason_as_the_judge_is_not_judged(world) {
+    async fn a_boot_as_late_as_its_judge_is_spared(world) {
         let mut writer = world.writer().await;
         writer.begin(OTHER).await;
         world.silence(OTHER, 16_000);
@@ -37,7 +37,7 @@ facts! {
         assert!((beat.at_ms - now_ms()).abs() < 5_000, "{beat:?}");
     }
 
-    async fn a_boot_whose_last_heartbeat_lies_ahead_is_judged_too(world) {
+    async fn a_boot_with_a_future_heartbeat_is_judged(world) {
         let mut writer = world.writer().await;
         for owner in [ME, OTHER] {
             writer.begin(owner).await;
@@ -52,7 +52,7 @@ facts! {
         assert_eq!(writer.reap_silent().await.boots, [OTHER]);
     }
 
-    async fn what_a_dead_boot_claims_while_it_is_judged_goes_back_too(world) {
+    async fn late_claims_of_a_dead_boot_are_released(world) {
         let mut writer = world.writer().await;
         writer.begin(OTHER).await;
         world.silence(OTHER, 60_000);

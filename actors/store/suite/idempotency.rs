@@ -85,7 +85,7 @@ impl World {
 }
 
 facts! {
-    async fn a_repetition_has_the_id_of_the_first_one_and_makes_nothing(world) {
+    async fn a_repetition_returns_the_first_id(world) {
         let mut writer = world.writer().await;
         let first = writer.keyed(&[("a", "1"), ("-", "2"), ("b", "3")]).await;
         assert!(first.iter().all(|row| row.is_new));
@@ -117,7 +117,7 @@ facts! {
         }
     }
 
-    async fn of_two_at_once_with_one_key_one_makes_the_row_and_both_have_its_id(world) {
+    async fn two_inserts_of_one_key_make_one_row(world) {
         let (mut one, mut other) = (world.writer().await, world.writer().await);
         for round in 0..20 {
             let (first, second, lone) = (format!("a{round}"), format!("b{round}"), format!("c{round}"));
@@ -143,7 +143,7 @@ facts! {
         assert_eq!(world.all_tasks(), ["1"]);
     }
 
-    async fn a_message_of_a_table_has_its_key_in_one_transaction(world) {
+    async fn a_table_message_and_its_key_commit_together(world) {
         let mut writer = world.writer().await;
         let first = rows(writer.write(send("a", "p")).await)[0];
         assert!(first.is_new);
@@ -159,7 +159,7 @@ facts! {
         assert_eq!(keys, ["a"]);
     }
 
-    async fn a_message_of_a_server_is_claimed_by_one_and_done_once(world) {
+    async fn a_keyed_message_of_a_server_is_sent_once(world) {
         let mut writer = world.writer().await;
         let ours = |again| KeyClaimed::Ours { again };
         assert_eq!(writer.claim_key("x").await, ours(false));

@@ -28,7 +28,7 @@ impl World {
 }
 
 facts! {
-    async fn a_pause_holds_until_it_is_resumed_and_each_order_is_written_down(world) {
+    async fn a_pause_and_its_resume_are_audited(world) {
         let mut writer = world.writer().await;
         assert!(!writer.write(set("orders", false, "ann")).await, "nothing is paused yet");
         assert!(writer.write(set("orders", true, "ann")).await);
@@ -59,7 +59,7 @@ facts! {
         ]);
     }
 
-    async fn an_order_to_one_daemon_is_written_down_and_cut_where_it_is_too_long(world) {
+    async fn a_long_order_is_cut_in_the_audit(world) {
         let mut writer = world.writer().await;
         let order = AuditRow {
             environment: "release".to_owned(),
@@ -87,7 +87,7 @@ facts! {
         assert_eq!(held, ["orders", "örders"]);
     }
 
-    async fn of_two_that_pause_one_thing_at_once_one_does_it(world) {
+    async fn one_of_two_equal_pauses_is_made(world) {
         let (mut one, mut other) = (world.writer().await, world.writer().await);
         for round in 0..10 {
             let name = format!("q{round}");

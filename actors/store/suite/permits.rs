@@ -25,7 +25,7 @@ facts! {
         assert_eq!(writer.write(hour()).await, Granted::Permits(1));
     }
 
-    async fn of_two_who_take_the_last_permit_at_once_one_has_it(world) {
+    async fn one_of_two_takes_the_last_permit(world) {
         let (mut one, mut other) = (world.writer().await, world.writer().await);
         for round in 0..20 {
             let name = format!("r{round}");
@@ -36,7 +36,7 @@ facts! {
         }
     }
 
-    async fn a_limit_that_another_has_locked_is_waited_for_by_nobody(world) {
+    async fn nobody_waits_for_a_locked_limit(world) {
         let (mut one, mut other) = (world.writer().await, world.writer().await);
         one.write(ask("a", 1, 1)).await;
         for _ in 0..20 {

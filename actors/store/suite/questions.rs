@@ -73,7 +73,7 @@ facts! {
         assert!(result.contains("`params`") && result.contains("\"status\":false"), "{result}");
     }
 
-    async fn lags_of_many_queues_are_one_question_and_each_is_counted_to_its_cap(world) {
+    async fn lags_of_many_queues_are_one_query(world) {
         let mut writer = world.writer().await;
         for owner in [ME, OTHER] {
             writer.begin(owner).await;
@@ -149,7 +149,7 @@ facts! {
         assert_eq!(oldest().await, [None, None], "none waits");
     }
 
-    async fn the_newest_ended_runs_of_an_entry_are_known_whoever_made_them(world) {
+    async fn the_newest_runs_of_any_daemon_are_known(world) {
         let reader = world.store.reader();
         let run = |entry: &str, second: i64, state: i16, owner: &str, status: &str| {
             (world.execute)(&format!(

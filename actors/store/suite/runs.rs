@@ -21,7 +21,7 @@ facts! {
         assert!(world.store.reader().open_runs("script1").await.unwrap().is_empty());
     }
 
-    async fn runs_of_other_partitions_are_orphans_when_their_daemon_is_dead(world) {
+    async fn runs_of_a_dead_partition_are_orphans(world) {
         let mut writer = world.writer().await;
         writer.begin("script2/alive").await;
         for (owner, uk) in [("script2/alive", "a"), ("script2/dead", "b"), ("script2/dead", "c")] {
@@ -35,7 +35,7 @@ facts! {
         assert_eq!(orphans, ["b"]);
     }
 
-    async fn a_run_that_was_taken_over_is_not_ended_by_who_lost_it(world) {
+    async fn only_its_new_owner_ends_a_run(world) {
         let mut writer = world.writer().await;
         writer.fired(fire("e", 1000, "a", true)).await;
         assert_eq!(writer.take_fire("a", ME, AtOverlap::Allow).await, Claim::Ours);

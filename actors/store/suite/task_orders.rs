@@ -57,7 +57,7 @@ facts! {
         assert_eq!(writer.write(trim).await, 1, "it is kept like any that ended");
     }
 
-    async fn a_task_is_due_when_the_order_says_and_keeps_its_attempts(world) {
+    async fn a_rescheduled_task_keeps_its_attempts(world) {
         let mut writer = world.writer().await;
         writer.begin(ME).await;
         let later = now_ms() + 3_600_000;
@@ -78,7 +78,7 @@ facts! {
         assert_eq!((row.due_ms, row.status), (later, 1));
     }
 
-    async fn what_does_not_wait_is_not_touched_and_each_order_is_written_down(world) {
+    async fn orders_touch_waiting_tasks_only(world) {
         let mut writer = world.writer().await;
         writer.begin(ME).await;
         let ids = writer.push(vec![task("a", 1), task("b", 2), task("c", 3), task("d", 4)]).await;
@@ -105,7 +105,7 @@ facts! {
         assert!(writer.end(ME, &claimed[0], end).await.is_empty(), "its end counts");
     }
 
-    async fn of_a_claim_and_a_cancel_at_once_one_has_the_task(world) {
+    async fn a_claim_or_a_cancel_has_the_task(world) {
         let (mut one, mut other) = (world.writer().await, world.writer().await);
         one.begin(ME).await;
         let (mut cancelled, mut ran) = (0, 0);
@@ -153,7 +153,7 @@ facts! {
         assert!(world.store.reader().task_rows(vec![i64::MAX]).await.unwrap().is_empty());
     }
 
-    async fn a_task_that_another_program_wrote_is_shown_whatever_it_holds(world) {
+    async fn tasks_of_other_programs_are_shown(world) {
         world.insert_no_text();
         let tasks = world.tasks(TaskStatus::Waiting, 9).await;
         let ids: Vec<i64> = tasks.iter().map(|task| task.id).collect();

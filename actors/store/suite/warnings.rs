@@ -82,7 +82,7 @@ impl World {
 }
 
 facts! {
-    async fn a_limit_that_is_reached_is_one_notice_with_the_last_messages_of_all(world) {
+    async fn a_reached_limit_is_one_notice(world) {
         let (mut one, mut other) = (world.writer().await, world.writer().await);
         assert_eq!(one.add_count(add("pay", 60)).await, Counted::Added { reached: 0 });
         assert_eq!(other.add_count(add("pay", 39)).await, Counted::Added { reached: 0 });
@@ -141,7 +141,7 @@ facts! {
         assert_eq!(world.line("SELECT SUM(counted) AS line FROM warning_window"), "70000");
     }
 
-    async fn writers_at_once_lose_no_count_and_say_a_limit_once(world) {
+    async fn concurrent_writers_lose_no_count(world) {
         const WRITERS: i64 = 4;
         const ROUNDS: i64 = 25;
         let writers = (0..WRITERS).map(|n| {
@@ -188,7 +188,7 @@ facts! {
         assert_eq!(world.counts(), ["a: 1 0", "b: 1 0"]);
     }
 
-    async fn a_notice_is_one_daemons_until_it_ends_or_is_released(world) {
+    async fn a_notice_belongs_to_one_daemon(world) {
         let mut writer = world.writer().await;
         writer.begin(ME).await;
         writer.begin(OTHER).await;
@@ -231,7 +231,7 @@ facts! {
         assert_eq!(writer.notices(ME, NoticeBreadth::All, &[]).await.len(), 1);
     }
 
-    async fn without_a_receiver_a_daemon_takes_its_partitions_only_and_none_beside_one_that_has_one(world) {
+    async fn a_daemon_without_receivers_takes_only_its_own_notices(world) {
         let mut writer = world.writer().await;
         writer.begin(ME).await;
         writer.begin(OTHER).await;

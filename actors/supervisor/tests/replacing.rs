@@ -82,7 +82,7 @@ fn replacements_come_slower_and_slower() {
 }
 
 #[test]
-fn a_child_that_died_before_the_stop_is_not_replaced_and_not_waited_for() {
+fn a_stop_does_not_wait_for_a_dead_child() {
     let (code, world) = run(false, |world| async move {
         let children = world.children().await;
         children

@@ -34,7 +34,7 @@ fn a_daemon_starts_when_its_database_comes_back() {
 }
 
 #[test]
-fn what_a_silent_daemon_owned_runs_here() {
+fn claims_of_a_silent_daemon_run_here() {
     let (code, world) = run(false, |world| async move {
         world.children().await;
         world.files.sql(

@@ -18,7 +18,7 @@ impl World {
 }
 
 #[test]
-fn a_stop_waits_for_what_runs_and_releases_the_rest() {
+fn a_stop_waits_for_jobs_and_releases_the_rest() {
     let (code, world) = run(false, |world| async move {
         world.two_jobs_wait().await;
         world.begin_stop();
@@ -58,7 +58,7 @@ fn a_stop_right_at_the_start_is_clean() {
 }
 
 #[test]
-fn a_stop_while_the_database_is_away_ends_at_the_deadline_and_says_so() {
+fn a_stop_without_a_database_ends_at_the_deadline() {
     let (code, world) = run(true, |world| async move {
         let begun = tokio::time::Instant::now();
         sleep(Duration::from_secs(60)).await;

@@ -85,7 +85,7 @@ fn a_second_is_one_segment_with_one_outcome() {
 }
 
 #[test]
-fn a_flag_is_written_by_one_at_a_time_and_holds_up_no_other() {
+fn each_flag_has_one_write_at_a_time() {
     let mut world = World::new();
     let (pay, ship) = (key("pay", 60), key("ship", 60));
     world.add(&pay, 0, 1, "");
@@ -134,7 +134,7 @@ fn an_hour_of_an_outage_keeps_its_times_and_its_counts() {
 }
 
 #[test]
-fn what_cannot_be_merged_within_a_period_is_given_up_the_oldest_first() {
+fn unmergeable_segments_are_given_up_oldest_first() {
     let mut world = World::new();
     let second = key("pay", 1);
     let given_up = (0..700_u64).flat_map(|n| match world.add(&second, n * 1_000, 1, "") {
@@ -147,7 +147,7 @@ fn what_cannot_be_merged_within_a_period_is_given_up_the_oldest_first() {
 }
 
 #[test]
-fn what_is_in_flight_at_the_end_is_reported_to_be_unknown() {
+fn counts_in_flight_at_the_end_are_unknown() {
     let mut world = World::new();
     world.add(&key("pay", 60), 0, 5, "");
     world.add(&key("ship", 60), 0, 7, "");

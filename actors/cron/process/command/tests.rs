@@ -62,7 +62,7 @@ fn a_program_that_is_gone_is_named() {
 }
 
 #[tokio::test]
-async fn a_program_that_may_not_run_is_distinguished_from_one_that_cannot() {
+async fn forbidden_programs_are_distinguished_from_broken_ones() {
     let world = World::new();
     let path = world.path("program");
     fs::write(&path, "\u{1}not a program").unwrap();

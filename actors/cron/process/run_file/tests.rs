@@ -104,7 +104,7 @@ fn a_run_begins_once_at_a_time_and_is_announced_once() {
 }
 
 #[test]
-fn what_a_daemon_left_that_died_before_the_start_is_taken_over() {
+fn an_announcement_of_a_dead_daemon_is_taken_over() {
     let world = tempfile::tempdir().unwrap();
     let fire = Announcement {
         handed: true,
@@ -140,7 +140,7 @@ fn what_a_daemon_left_that_died_before_the_start_is_taken_over() {
 }
 
 #[tokio::test]
-async fn a_process_has_the_lock_it_was_handed_from_its_first_moment_on() {
+async fn a_process_holds_its_lock_from_the_start() {
     let world = World::new();
     let announced = announce(world.dir.path(), &announcement("a"));
     let announced = announced.unwrap().unwrap();
@@ -236,7 +236,7 @@ fn runs_of_another_machine_or_container_are_not_judged() {
 }
 
 #[test]
-fn a_run_from_before_a_reboot_is_over_where_nobody_holds_its_file() {
+fn a_run_from_before_a_reboot_is_over() {
     let world = tempfile::tempdir().unwrap();
     let mut head = RunHead::of_this_process(uk("a"), NOW);
     if head.place.machine.is_none() {

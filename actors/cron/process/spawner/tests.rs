@@ -17,7 +17,7 @@ fn pid_of(child: &Child) -> Pid {
 }
 
 #[tokio::test]
-async fn a_process_leads_a_session_and_a_group_of_its_own_with_no_input() {
+async fn a_process_leads_its_own_session_without_input() {
     let world = World::new();
     let mut run = world.spawn_shell("cat; echo eof; read x < $GATE").await;
     assert_eq!(run.line(), "eof");
@@ -123,7 +123,7 @@ async fn descriptors_of_libraries_in_c_are_not_inherited() {
 }
 
 #[tokio::test]
-async fn no_zombie_stays_of_a_child_whether_it_is_asked_for_or_dropped() {
+async fn no_child_stays_a_zombie() {
     let world = World::new();
     let child = world
         .spawner
@@ -190,7 +190,7 @@ async fn what_was_ordered_is_started_though_the_spawner_is_dropped() {
 }
 
 #[tokio::test]
-async fn fresh_starts_go_before_late_ones_and_late_ones_come_to_an_end() {
+async fn fresh_starts_go_before_late_ones() {
     let (fresh, fresh_queue) = mpsc::channel(QUEUE);
     let (late, late_queue) = mpsc::channel(QUEUE);
     let mut queue = Queue {

@@ -51,7 +51,7 @@ async fn a_leader_that_does_not_listen_is_killed() {
 }
 
 #[tokio::test]
-async fn a_grandchild_that_does_not_listen_is_killed_after_its_leader() {
+async fn a_stubborn_grandchild_is_killed_after_its_leader() {
     let stubborn = "sh -c 'trap \"\" TERM; echo $$; read x < $GATE' & wait";
     for with_handle in [true, false] {
         let world = World::new();
@@ -132,7 +132,7 @@ async fn a_child_of_ours_is_ended_without_the_process_table() {
 }
 
 #[tokio::test]
-async fn a_child_or_its_rest_that_does_not_listen_is_killed() {
+async fn a_stubborn_process_group_is_killed() {
     let world = World::new();
     let mut run = world
         .spawn_shell("trap '' TERM; echo up; read x < $GATE")

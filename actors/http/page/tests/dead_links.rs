@@ -70,7 +70,7 @@ async fn what_is_wrong_leads_to_the_dead_letters_of_each_queue() {
 }
 
 #[actix_rt::test]
-async fn a_queue_shows_its_newest_dead_letters_and_leads_to_all_of_them() {
+async fn a_queue_leads_to_its_dead_letters() {
     let db = TestDb::start();
     let config = config_with(&db, HOSTILE);
     let name = super::super::visit::query(&[("name", HOSTILE)]);

@@ -36,7 +36,7 @@ fn at(ms: i64) -> String {
 }
 
 #[actix_rt::test]
-async fn an_entry_shows_when_it_was_paused_and_offers_to_go_on() {
+async fn a_paused_entry_offers_to_resume() {
     let db = TestDb::start();
     let config = config(&db, 1, HttpSettings::default());
     let fire = fire();

@@ -24,7 +24,7 @@ fn logged(db: &TestDb, uk: &str, result: &str) {
 }
 
 #[actix_rt::test]
-async fn a_run_says_how_it_ended_what_it_left_and_what_started_it() {
+async fn a_run_says_how_it_began_and_ended() {
     let db = TestDb::start();
     let config = config(&db, 1, HttpSettings::default());
     run(&db, "in-time", FIRE, FIRE + 5, "success");

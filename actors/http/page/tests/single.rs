@@ -80,7 +80,7 @@ fn says(shown: &Shown, text: &str) {
 }
 
 #[actix_rt::test]
-async fn whatever_a_task_or_a_dead_letter_holds_is_text_and_bounded() {
+async fn contents_of_rows_are_bounded_text() {
     let db = TestDb::start();
     let config = config(&db, 1, HttpSettings::default());
     let later = now_ms() + 3_600_000;

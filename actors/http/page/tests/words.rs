@@ -71,7 +71,7 @@ async fn a_table_is_called_so_on_every_page() {
 }
 
 #[actix_rt::test]
-async fn a_time_that_is_misread_or_ahead_is_an_error_and_no_empty_list() {
+async fn a_wrong_time_is_an_error_on_the_page() {
     let db = TestDb::start();
     let config = config(&db, 1, HttpSettings::default());
     die(&db, "queue 0", "7").await;
@@ -94,7 +94,7 @@ async fn a_time_that_is_misread_or_ahead_is_an_error_and_no_empty_list() {
 }
 
 #[actix_rt::test]
-async fn a_failure_leads_to_its_dead_letter_and_the_id_is_searched_for() {
+async fn a_failure_leads_to_its_dead_letter() {
     let db = TestDb::start();
     let config = config(&db, 1, HttpSettings::default());
     // The queue has a failure of the message 7.
@@ -131,7 +131,7 @@ async fn a_failure_leads_to_its_dead_letter_and_the_id_is_searched_for() {
 }
 
 #[actix_rt::test]
-async fn key_and_headers_of_a_dead_letter_are_a_file_to_keep() {
+async fn key_and_headers_are_a_download() {
     let db = TestDb::start();
     let config = config(&db, 1, HttpSettings::default());
     die(&db, "queue 0", "7").await;
@@ -203,7 +203,7 @@ async fn what_is_wrong_says_since_when_and_where_to_look() {
 }
 
 #[actix_rt::test]
-async fn the_audit_is_in_chinese_with_the_words_that_it_is_searched_by() {
+async fn the_audit_is_searched_in_its_shown_words() {
     let db = TestDb::start();
     let config = config(&db, 1, HttpSettings::default());
     db.sql(

@@ -25,7 +25,7 @@ impl World {
 }
 
 facts! {
-    async fn a_row_that_cannot_be_claimed_stays_and_the_others_go_on(world) {
+    async fn an_unclaimable_row_stays_alone(world) {
         let mut writer = world.writer().await;
         writer.begin(ME).await;
         let params = |n: usize| if [0, 1, 7].contains(&n) { "bad" } else { "good" };
@@ -53,7 +53,7 @@ facts! {
         assert_eq!(writer.fetch(ME, 10).await.len(), 7);
     }
 
-    async fn many_rows_that_cannot_be_claimed_hold_up_the_others_for_moments(world) {
+    async fn many_unclaimable_rows_block_for_moments(world) {
         let mut writer = world.writer().await;
         writer.begin(ME).await;
         let row = |params: &str| NewTask { params: params.to_owned(), ..tasks(1).remove(0) };
@@ -74,7 +74,7 @@ facts! {
         assert!(longest < Duration::from_secs(10), "{longest:?}");
     }
 
-    async fn a_row_that_cannot_be_released_keeps_no_other_from_it(world) {
+    async fn an_unreleasable_row_blocks_no_other(world) {
         let mut writer = world.writer().await;
         for owner in [ME, OTHER] {
             writer.begin(owner).await;
@@ -95,7 +95,7 @@ facts! {
         assert_eq!(writer.write(back).await, 2);
     }
 
-    async fn a_row_that_cannot_be_deleted_keeps_no_other_from_it(world) {
+    async fn an_undeletable_row_blocks_no_other(world) {
         let mut writer = world.writer().await;
         let row = |params: &str| NewTask { params: params.to_owned(), ..tasks(1).remove(0) };
         writer.push(vec![row("good"), row("bad"), row("good")]).await;
@@ -106,7 +106,7 @@ facts! {
         assert_eq!(world.line("SELECT params AS line FROM delay_queue_log"), "bad");
     }
 
-    async fn an_unreadable_row_whose_dead_letter_is_refused_holds_up_no_other(world) {
+    async fn an_unreadable_row_blocks_no_other(world) {
         if world.name == "PostgreSQL" {
             return; // It holds text that is text, and nothing else.
         }

@@ -31,7 +31,7 @@ impl World {
 }
 
 facts! {
-    async fn a_run_begins_and_ends_whatever_the_log_for_people_refuses(world) {
+    async fn a_run_ends_whatever_crontab_log_refuses(world) {
         let mut writer = world.writer().await;
         writer.begin(ME).await;
         assert!(writer.fired(fire("e", 1000, "u1", true)).await);

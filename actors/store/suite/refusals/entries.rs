@@ -3,7 +3,7 @@
 use super::*;
 
 facts! {
-    async fn an_entry_that_is_refused_keeps_no_other_from_being_known(world) {
+    async fn a_refused_entry_blocks_no_other(world) {
         let mut writer = world.writer().await;
         world.refuse("entry", "INSERT", "cron_entry", "NEW.entry = 'bad'");
         let begun = now_ms();

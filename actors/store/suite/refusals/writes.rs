@@ -52,7 +52,7 @@ fn push(params: &str) -> Write {
 }
 
 facts! {
-    async fn a_write_that_a_trigger_refuses_fails_alone_whatever_it_says(world) {
+    async fn a_write_that_a_trigger_refuses_fails_alone(world) {
         world.refuse("task", "INSERT", "delay_queue_log", "NEW.params = 'bad'");
         world.refuse("message", "INSERT", "queue_message", "NEW.queue = 'bad'");
         let mut writer = world.writer().await;

@@ -86,7 +86,7 @@ async fn tasks_are_found_and_ordered() {
 }
 
 #[actix_rt::test]
-async fn dead_letters_are_grouped_filtered_and_ordered_one_ticked_or_all() {
+async fn dead_letters_are_ordered_singly_ticked_or_all() {
     let db = TestDb::start();
     let config = config(&db, 1, HttpSettings::default());
     let rows = (0..6).map(|n| dead_letter("q", b"{}", &format!("no order {n}")));
