@@ -1,4 +1,4 @@
-//! The stop, as everything that works must see it: Quiet, then Stop by one deadline.
+//! The signal of a stop, and its two steps: Quiet, then Stop with one deadline.
 //!
 //! Signals form a tree: the daemon's, below it one for each pool, below that one for each consumer. Each step of a signal is
 //! a step of all signals below it. So a consumer listens to one signal, whether the daemon stops, its pool retires, or it
@@ -21,7 +21,7 @@ pub(crate) enum Phase {
     Run,
     /// No new work is taken; what runs goes on.
     Quiet,
-    /// What still runs at this moment is released.
+    /// Work that still runs at this moment is released.
     Stop(Instant),
 }
 
@@ -106,7 +106,7 @@ impl Node {
             is_step
         });
         if is_step {
-            // Upwards, as all of a stop: what was started last is the first to stop.
+            // The child that was made last takes the step first.
             let children = below.iter().rev().filter_map(Weak::upgrade);
             children.for_each(|child| child.step(next));
         }

@@ -95,8 +95,8 @@ impl Sources {
         Ok(Limiter::new(&entry.name, entry.rate_limit, keeper))
     }
 
-    /// The queues whose deaths this daemon charges, as their slots name them: of an entry outside the database, the
-    /// table of its replayed dead letters too.
+    /// The queues whose crashes this daemon records, by their names in slots. For an entry outside the database also the
+    /// table of its replayed dead letters.
     pub(crate) fn known(&self, entry: &QueueEntry) -> Vec<KnownQueue> {
         let known = |kind, name: &QueueName| KnownQueue {
             kind,

@@ -210,7 +210,7 @@ async fn release_all(origin: Origin, mut ends: Vec<Settled>) {
         };
         if !std::mem::replace(&mut is_logged, true) {
             log::warn!(
-                "{} messages cannot be released yet, it is tried again: {why}",
+                "{} messages cannot be released yet; the release is tried again: {why}",
                 ends.len()
             );
         }

@@ -1,7 +1,7 @@
 //! Cron: expressions, and the actor that fires entries at their second, as processes that outlive the daemon.
 //!
 //! Owns: the live entries and when each is due.
-//! Receives from: SupervisorActor (Renew, AwaitEnd), itself (Ring, Attend), orders.
+//! Receives from: SupervisorActor (Renew, AwaitEnd), itself (FireDue, Reattach), orders.
 //! Sends to: DbActor, the thread that spawns.
 //! Started by: SupervisorActor, after the delay queue and the pools.
 //! Ends: with the daemon; runs in progress live on and are found by the next one.
@@ -119,21 +119,21 @@ impl CronConfig {
     }
 }
 
-/// Asks whether the processes of all fires that have begun are started at the deadline of the stop; answered as soon as they
-/// are.
+/// Asks whether the processes of all fires that have begun are started at the deadline of the stop. Answered once the stop has
+/// a deadline, and then as soon as they are.
 #[derive(Message)]
 #[rtype(result = "bool")]
 pub(crate) struct AwaitEnd;
 
-/// To itself: see what is due.
+/// To itself: fire the entries that are due.
 #[derive(Message)]
 #[rtype(result = "()")]
-struct Ring;
+struct FireDue;
 
-/// To itself: look after runs that no living daemon watches.
+/// To itself: reattach to runs that no living daemon watches.
 #[derive(Message)]
 #[rtype(result = "()")]
-struct Attend;
+struct Reattach;
 
 /// See the module's header.
 pub(crate) struct CronActor {
@@ -233,7 +233,7 @@ impl CronActor {
             return;
         }
         self.watch_orders(ctx);
-        ctx.run_interval(ATTEND_INTERVAL, |_, ctx| ctx.notify(Attend));
+        ctx.run_interval(ATTEND_INTERVAL, |_, ctx| ctx.notify(Reattach));
         ctx.run_interval(TRIM_INTERVAL, |actor, ctx| actor.trim(ctx));
     }
 
@@ -327,18 +327,18 @@ impl Actor for CronActor {
     }
 }
 
-impl Handler<Ring> for CronActor {
+impl Handler<FireDue> for CronActor {
     type Result = ();
 
-    fn handle(&mut self, _: Ring, ctx: &mut Self::Context) {
+    fn handle(&mut self, _: FireDue, ctx: &mut Self::Context) {
         self.ring(ctx);
     }
 }
 
-impl Handler<Attend> for CronActor {
+impl Handler<Reattach> for CronActor {
     type Result = ();
 
-    fn handle(&mut self, _: Attend, ctx: &mut Self::Context) {
+    fn handle(&mut self, _: Reattach, ctx: &mut Self::Context) {
         self.attend(ctx);
     }
 }

@@ -11,7 +11,7 @@ use actix::prelude::*;
 
 use super::claim::is_late;
 use super::misfire::{self, Missed};
-use super::{CronActor, LiveEntry, Ring, fire};
+use super::{CronActor, FireDue, LiveEntry, fire};
 use crate::clock::{millis, now_ms};
 use crate::config::Overlap;
 use crate::orders::PauseKind;
@@ -187,7 +187,7 @@ impl CronActor {
             return;
         };
         let ring = sleep(wait).into_actor(self);
-        let sleep = ctx.spawn(ring.map(|(), _, ctx| ctx.notify(Ring)));
+        let sleep = ctx.spawn(ring.map(|(), _, ctx| ctx.notify(FireDue)));
         self.wake = Some(Wake { second, sleep });
     }
 

@@ -29,7 +29,8 @@ use crate::drop_notice::GoneNotice;
 use crate::presence::AreYouThere;
 use crate::stop::StopListener;
 
-/// Asks how many tasks still run at the deadline of the stop; answered as soon as none does.
+/// Asks how many tasks still run at the deadline of the stop. Answered once the stop has a deadline, and then as soon as no
+/// task runs.
 #[derive(Message)]
 #[rtype(result = "usize")]
 pub(crate) struct AwaitEnd;
@@ -49,14 +50,14 @@ pub struct DelayQueueActor {
 
 /// What this process does with delayed tasks.
 enum Role {
-    /// It takes them. A daemon runs them.
+    /// Inserts pushed tasks only.
     Push(Pusher),
-    /// It is a daemon: it takes them, and runs those that are due.
+    /// Inserts pushed tasks, and runs tasks that are due: a daemon.
     Schedule(Box<Scheduler>),
 }
 
 impl DelayQueueActor {
-    /// Starts that of a daemon.
+    /// Starts the actor of a daemon.
     pub(crate) fn start_scheduler(
         db: Db,
         config: Arc<DelayConfig>,
@@ -72,14 +73,14 @@ impl DelayQueueActor {
         })
     }
 
-    /// Starts that of a process which runs no tasks.
+    /// Starts the actor of a process that runs no tasks.
     pub(crate) fn start_pusher(pusher: Pusher) -> Addr<Self> {
         let role = Role::Push(pusher);
         let _gone = GoneNotice::none();
         Self { role, _gone }.start()
     }
 
-    /// A daemon's. Only a daemon awaits the actor's end, and only its scheduler asks to be called back.
+    /// The scheduler; `None` outside a daemon, where neither AwaitEnd nor TasksSettled is sent.
     fn scheduler(&mut self) -> Option<&mut Scheduler> {
         match &mut self.role {
             Role::Push(_) => None,

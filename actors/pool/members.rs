@@ -78,7 +78,7 @@ impl PoolActor {
         deaths().note(&format!("a consumer of queue `{}`", self.queue()));
         let pause = self.delays.advance();
         log::error!(
-            "queue `{}`: a consumer died and is replaced in {pause:?}; what it held is released",
+            "queue `{}`: a consumer died and is replaced in {pause:?}; its messages are released",
             self.queue()
         );
         self.replacing = true;

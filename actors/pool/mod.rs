@@ -54,8 +54,8 @@ pub(crate) struct PoolConfig {
 #[rtype(result = "()")]
 pub(crate) struct LagCheck;
 
-/// Asks how many consumers are still at work at the deadline of the stop; answered as soon as none is and the source is
-/// closed.
+/// Asks how many consumers are still at work at the deadline of the stop. Answered once the stop has a deadline, and then as
+/// soon as none is and the source is closed.
 #[derive(Message)]
 #[rtype(result = "usize")]
 pub(crate) struct AwaitEnd;
@@ -94,8 +94,8 @@ pub(crate) struct PoolActor {
     limit: Option<watch::Receiver<Limit>>,
     /// How many members there are, for those that wait for the end.
     alive: watch::Sender<usize>,
-    /// Below the daemon's, because a reload retires a pool alone; each consumer has one below it. Dropped with this actor, so that no consumer outlives it for
-    /// longer than the message that runs.
+    /// The pool's signal, below the daemon's: a reload retires one pool alone. Each consumer has a signal below this one. It is
+    /// dropped with this actor; then each consumer ends after its running message.
     stop: StopSignal,
     /// A reload has just changed its limits.
     is_tuned: bool,
@@ -105,7 +105,7 @@ pub(crate) struct PoolActor {
     is_closed: Arc<tokio::sync::Mutex<bool>>,
     delays: Delays,
     replacing: bool,
-    /// Rings when the next lease is over.
+    /// Wakes when the next lease is over.
     timer: Option<SpawnHandle>,
     _gone: GoneNotice,
 }

@@ -49,14 +49,14 @@ impl<T> Drop for Door<T> {
 
 #[derive(Debug)]
 pub(super) struct Queue<T> {
-    /// How long the first end of a portion waits for others.
+    /// How long the first end of a batch waits for others.
     gathering: Duration,
     state: Mutex<State<T>>,
-    /// Rings when the first end of a portion has come, and when none will come any more.
+    /// Wakes when the first end of a batch has come, and when none will come any more.
     filled: Notify,
-    /// Rings when enough have come.
+    /// Wakes when enough have come.
     enough: Notify,
-    /// Rings when there is room again.
+    /// Wakes when there is capacity again.
     room: Notify,
 }
 

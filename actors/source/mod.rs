@@ -130,7 +130,7 @@ pub(crate) struct OutsideCharge {
     pub(crate) id: String,
     /// The number of the attempt.
     pub(crate) attempt: u32,
-    /// Whether no other message can have ended it; see [`Charge`](crate::store::rows::Charge).
+    /// Whether no other message can have ended it; see [`Crash`](crate::store::rows::Crash).
     pub(crate) certain: bool,
     pub(crate) how: String,
 }

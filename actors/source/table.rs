@@ -205,7 +205,7 @@ impl TableSource {
 
     fn left(&self, why: &str) {
         log::warn!(
-            "queue `{}`: the rows that a lost answer has claimed are released when this daemon ends: {why}",
+            "queue `{}`: the rows of a claim whose answer was lost stay claimed until this daemon ends: {why}",
             self.queue
         );
     }

@@ -130,7 +130,7 @@ mod tests {
         };
         let write = ReapGone {
             owner: String::new(),
-            charges: Vec::new(),
+            crashes: Vec::new(),
         }
         .into();
         assert_eq!(

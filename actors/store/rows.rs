@@ -152,9 +152,9 @@ pub(crate) struct EntryName {
     pub(crate) exec_cmd: String,
 }
 
-/// A handler that ended its process, to be charged to what it ran.
+/// A crash to record: a handler ended its process while it ran this message or task.
 #[derive(Debug, Clone)]
-pub(crate) struct Charge {
+pub(crate) struct Crash {
     pub(crate) victim: Victim,
     /// How the process ended, for people.
     pub(crate) how: String,
@@ -167,7 +167,7 @@ pub(crate) struct Charge {
     pub(crate) backoff: Backoff,
 }
 
-impl Charge {
+impl Crash {
     /// The entry and the error of its dead letter, for people.
     pub(in crate::store) fn dead_letter(&self) -> (String, String) {
         let entry = match &self.victim {
@@ -216,7 +216,7 @@ pub(crate) struct FailedAttempt {
     pub(crate) wait_ms: i64,
 }
 
-/// What is known of a message that lives outside the database: deaths that were charged to it, attempts that failed.
+/// What is known of a message that lives outside the database: its recorded crashes, and its failed attempts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct OutsideDeath {
     pub(crate) id: String,
@@ -234,7 +234,7 @@ pub(crate) struct Reaped {
     pub(crate) boots: Vec<String>,
     pub(crate) messages: usize,
     pub(crate) tasks: usize,
-    pub(crate) charged: usize,
+    pub(crate) crashes: usize,
     /// Dead letters that were made: the entry as people call it, and the error.
     pub(crate) dead_letters: Vec<(String, String)>,
 }

@@ -13,7 +13,7 @@ use self::connection::Connection;
 use self::worlds::World;
 use super::cron_run::FIRES_MS;
 use super::rows::{
-    AtOverlap, Charge, Claim, ClaimedMessage, ClaimedTask, DeadLetterFilter, EntryName, Fire,
+    AtOverlap, Claim, ClaimedMessage, ClaimedTask, Crash, DeadLetterFilter, EntryName, Fire,
     KnownEntry, NewDeadLetter, NewMessage, NewTask, Reaped, RunEnd, TaskEnd,
 };
 use super::write::{

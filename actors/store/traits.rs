@@ -205,7 +205,7 @@ pub(crate) trait Reader: Browse {
         side: Side,
         dead_letters: u32,
     ) -> BoxFuture<'_, Result<DeadLetterScan, DbError>>;
-    /// What has been charged to messages of one source outside the database, by their ids.
+    /// The crashes recorded for messages of one source outside the database, by their ids.
     fn deaths<'a>(
         &'a self,
         kind: &'a str,

@@ -13,7 +13,7 @@ use super::Plan;
 use crate::config::RetryRules;
 use crate::poison::{DeadFile, Death, Identity, Kind, dead_files};
 use crate::source::{OutsideCharge, Recovery, SourceError, outside};
-use crate::store::rows::{Charge, EntryName, OutsideId, Victim};
+use crate::store::rows::{Crash, EntryName, OutsideId, Victim};
 use crate::store::write::ReapGone;
 
 /// A slot file of a boot that this database does not know is deleted when it is this old: a week, as long as `boot`
@@ -47,24 +47,24 @@ async fn rescue(plan: &Arc<Plan>, file: DeadFile) {
     let owner = format!("{}/{}", file.partition, file.boot);
     let recovery = recovery(&file);
     let recovered = recover(plan, &recovery).await;
-    let mut charges = Vec::new();
+    let mut crashes = Vec::new();
     for (identity, death) in file
         .deaths
         .iter()
         .filter(|(id, _)| id.kind() != Kind::Redis)
     {
-        match charge(plan, identity, death).await {
-            Some(charge) => charges.push(Charge {
+        match crash(plan, identity, death).await {
+            Some(crash) => crashes.push(Crash {
                 certain: file.deaths.len() == 1,
-                ..charge
+                ..crash
             }),
             None => log::error!("a slot names `{}`, which is none of ours", identity.id()),
         }
     }
 
-    let mut victims: Vec<(String, String)> = charges
+    let mut victims: Vec<(String, String)> = crashes
         .iter()
-        .map(|charge| (shown(&charge.victim), charge.how.clone()))
+        .map(|crash| (shown(&crash.victim), crash.how.clone()))
         .collect();
     for death in &recovery.deaths {
         let shown = format!("redis list `{}`: message {}", death.source, death.id);
@@ -72,7 +72,7 @@ async fn rescue(plan: &Arc<Plan>, file: DeadFile) {
     }
     let reap = ReapGone {
         owner: owner.clone(),
-        charges,
+        crashes,
     };
     match plan.db.write(reap).await {
         // A daemon with another database and the same directory, or one that died before its first write.
@@ -86,11 +86,11 @@ async fn rescue(plan: &Arc<Plan>, file: DeadFile) {
                 log::error!("{victim} ended the process that ran it ({how})");
             }
             log::warn!(
-                "the daemon {owner} had died with {} jobs in flight: {} messages and {} delayed tasks released, {} deaths counted, {} dead letters",
+                "the daemon {owner} had died with {} jobs in flight: {} messages and {} delayed tasks released, {} crashes recorded, {} dead letters",
                 file.in_flight.len(),
                 reaped.messages,
                 reaped.tasks,
-                reaped.charged,
+                reaped.crashes,
                 reaped.dead_letters.len()
             );
             match recovered {
@@ -157,7 +157,7 @@ fn shown(victim: &Victim) -> String {
     }
 }
 
-async fn charge(plan: &Plan, identity: &Identity<'_>, death: &Death) -> Option<Charge> {
+async fn crash(plan: &Plan, identity: &Identity<'_>, death: &Death) -> Option<Crash> {
     let row = || identity.id().parse().ok();
     let (entry, rules) = entry(plan, identity);
     let (victim, rules) = match identity.kind() {
@@ -165,7 +165,7 @@ async fn charge(plan: &Plan, identity: &Identity<'_>, death: &Death) -> Option<C
         Kind::Delay => task(plan, row()?).await,
         Kind::Kafka | Kind::Redis => (Victim::Outside(outside(identity)?), rules),
     };
-    Some(Charge {
+    Some(Crash {
         victim,
         how: death.to_string(),
         certain: true,

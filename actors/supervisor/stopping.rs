@@ -88,8 +88,8 @@ fn unwritten(cause: &str) -> Stopped {
 
 /// Answers how many did not end. What pools and own code run may still push: the delay queue takes that to the end.
 ///
-/// The signal says when to end. Each child is asked by a message all the same: only it knows what is left of its work, and
-/// its answer is the order of the stop, since nothing of it may be left when the boot ends.
+/// The deadline is on the signal. Each child is also asked by `AwaitEnd`, because only the child knows what is left of its
+/// work. The boot ends after all answers.
 async fn until_ended(children: &Children, deadline: Instant) -> usize {
     let pools = children
         .all_pools()

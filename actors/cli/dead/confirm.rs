@@ -38,7 +38,8 @@ pub(super) async fn with_group(
 /// that many are meant. A script cannot be asked: it goes on with the dead letters of a filter, and needs `--yes` for
 /// all there are.
 ///
-/// `what` is done with them: `run 7 dead letters again`. Answers whether there is something to do.
+/// `before` and `behind` surround the dead letters in the question: `run` 7 dead letters ` again`. Returns whether to carry
+/// out the order; an error where the person declines.
 pub(super) async fn confirm(
     meant: &Meant,
     reader: &dyn Reader,

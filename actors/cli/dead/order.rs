@@ -9,7 +9,6 @@ use crate::bootstrap::mini_system;
 use crate::cli::orders::orderer;
 use crate::cli::print::{print, print_error};
 use crate::config::Config;
-
 use crate::orders::dead::{Deed, Done, Meant, Rate, Watch, carry_out};
 use crate::store::DbError;
 use crate::store::rows::DeadLetterOrder;

@@ -94,7 +94,11 @@ mod tests {
     fn each_poll_owes_overdue_rows_a_share() {
         let cases = [
             ("nothing is held", [0, 0, 0, 0, 0], (200, 100, 50)),
-            ("the room ahead is full", [0, 0, 200, 0, 0], (0, 0, 50)),
+            (
+                "the capacity ahead is used up",
+                [0, 0, 200, 0, 0],
+                (0, 0, 50),
+            ),
             ("all that runs is on time", [100, 0, 200, 0, 0], (0, 0, 25)),
             ("and some overdue wait", [100, 0, 200, 0, 20], (0, 0, 5)),
             ("and their share waits", [100, 0, 200, 0, 25], (0, 0, 0)),
@@ -102,7 +106,7 @@ mod tests {
             ("a little is free", [90, 0, 10, 0, 0], (190, 10, 25)),
             ("pushes are under way", [50, 0, 0, 50, 0], (150, 0, 25)),
             (
-                "more than there is room for",
+                "more than there is capacity for",
                 [120, 60, 300, 90, 60],
                 (0, 0, 0),
             ),
@@ -116,7 +120,7 @@ mod tests {
             assert_eq!(budget(100, held(holding), Flow::Moves), wanted, "{case}");
         }
         let one = budget(1, held([1, 0, 2, 0, 0]), Flow::Moves);
-        assert_eq!((one.on_time, one.overdue), (0, 1), "a room for one task");
+        assert_eq!((one.on_time, one.overdue), (0, 1), "a capacity of one task");
     }
 
     #[test]

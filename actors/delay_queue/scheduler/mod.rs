@@ -108,7 +108,7 @@ pub(super) struct Scheduler {
     more_on_time: bool,
     /// The last poll found as many overdue rows as it requested.
     more_overdue: bool,
-    /// That poll went back without a bound.
+    /// The last poll had no lower time bound, and found as many overdue rows as it requested.
     more_long_overdue: bool,
     flow: Flow,
     outage: Outage,
@@ -121,7 +121,7 @@ pub(super) struct Scheduler {
     /// Capacity of pushed tasks whose rows are being inserted already claimed.
     reserved: u32,
     /// Orphaned claims are to be released as soon as no push and no poll is under way.
-    orphans: bool,
+    release_orphans_later: bool,
     /// The waiting tasks are being counted.
     counting: bool,
     /// Counts since the last report in the log.
@@ -151,7 +151,7 @@ impl Scheduler {
             timer: None,
             ready: false,
             reserved: 0,
-            orphans: false,
+            release_orphans_later: false,
             counting: false,
             counts_since_report: 0,
             db,

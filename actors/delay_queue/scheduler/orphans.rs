@@ -14,8 +14,8 @@ impl Scheduler {
     /// At once, or where a poll or a push is under way, at its end.
     pub(in crate::delay_queue) fn release_orphans(&mut self, ctx: &mut Ctx) {
         self.ready = false;
-        self.orphans = self.reserved > 0 || self.polling;
-        if self.orphans {
+        self.release_orphans_later = self.reserved > 0 || self.polling;
+        if self.release_orphans_later {
             return;
         }
         let mut keep = self.config.running.claims();
@@ -42,7 +42,7 @@ impl Scheduler {
 
     /// To be called where a poll or a push has ended, and its claims are known.
     pub(super) fn release_orphans_that_waited(&mut self, ctx: &mut Ctx) {
-        if self.orphans {
+        if self.release_orphans_later {
             self.release_orphans(ctx);
         }
     }

@@ -68,7 +68,7 @@ impl Scheduler {
     pub(super) fn poll(&mut self, ctx: &mut Ctx) {
         self.check_clock(ctx);
         // The end of a task that an earlier actor started does not reach this one.
-        self.start_due(ctx);
+        self.start_due_or_release(ctx);
         self.release_long_waiting(ctx);
         self.poll_ahead(ctx);
     }
@@ -144,7 +144,7 @@ impl Scheduler {
         if flow == Flow::Moves {
             self.flow = Flow::Moves;
         }
-        self.start_due(ctx);
+        self.start_due_or_release(ctx);
         if self.more_waits() {
             self.poll_ahead(ctx);
         }

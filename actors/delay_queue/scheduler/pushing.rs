@@ -92,7 +92,7 @@ impl Scheduler {
                 }
                 self.start_due_or_release(ctx);
             }
-            Err(PushError::Database(_)) => self.orphans |= claimed > 0,
+            Err(PushError::Database(_)) => self.release_orphans_later |= claimed > 0,
             Err(_) => {}
         }
         self.release_orphans_that_waited(ctx);

@@ -33,7 +33,7 @@ pub(super) fn settler(
     )
 }
 
-/// Writes a portion. Returns the ends whose rows another transaction has locked.
+/// Writes a batch of ends. Returns the ends whose rows another transaction has locked.
 async fn settle(
     db: &Db,
     config: &DelayConfig,

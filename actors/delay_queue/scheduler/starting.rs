@@ -30,7 +30,7 @@ impl Scheduler {
     }
 
     /// Starts every task whose time has come, and sleeps until the next one's.
-    pub(super) fn start_due(&mut self, ctx: &mut Ctx) {
+    fn start_due(&mut self, ctx: &mut Ctx) {
         let now = now_ms();
         // A poll and a push at the same time may together claim more than there is capacity for: the rest waits here.
         let running = self.config.running.len();
@@ -64,7 +64,7 @@ impl Scheduler {
         let time = sleep(until(due_ms).min(LONGEST_SLEEP));
         let timer = Self::spawn(ctx, time, |scheduler, (), ctx| {
             scheduler.timer = None;
-            scheduler.start_due(ctx);
+            scheduler.start_due_or_release(ctx);
         });
         self.timer = Some((due_ms, timer));
     }
@@ -93,7 +93,7 @@ impl Scheduler {
         let waiting = self.due_queue.take_ready_before(since_ms);
         if !waiting.is_empty() {
             log::debug!(
-                "{} delayed tasks found no room in time and are released",
+                "{} delayed tasks waited more than {LONGEST_WAIT:?} for capacity and are released",
                 waiting.len()
             );
             self.release(waiting, ctx);

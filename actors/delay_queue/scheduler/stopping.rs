@@ -30,7 +30,9 @@ impl Scheduler {
 
     pub(super) fn release_waiting(&mut self, ctx: &mut Ctx) {
         let waiting = self.due_queue.drain();
-        self.release(waiting, ctx);
+        if !waiting.is_empty() {
+            self.release(waiting, ctx);
+        }
     }
 
     /// Releases claims that have not started. Until that is durable they count as running: a stop waits for it.

@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 
 use super::drain::{Claim, RecordQueue};
 use super::leases::OpenLeases;
-use super::partition::{AssignedPartition, Charged, Cut, Handed};
+use super::partition::{AssignedPartition, Cut, EarlierAttempts, Handed};
 use super::record::Record;
 use super::survivors::Survivors;
 use crate::job::Disposition;
@@ -126,18 +126,18 @@ impl<T: RecordQueue> Assignments<T> {
     }
 
     /// Sets what the database knows of records of these partitions, by partition and offset.
-    pub(super) fn charge(
+    pub(super) fn set_earlier_attempts(
         &mut self,
-        mut charged: HashMap<i32, HashMap<i64, Charged>>,
+        mut earlier: HashMap<i32, HashMap<i64, EarlierAttempts>>,
         of: &[i32],
         now: Instant,
     ) {
         for partition in of {
             if let Some(assigned) = self.partitions_held.get_mut(partition) {
-                let charged = charged.remove(partition).unwrap_or_default();
-                let offsets = charged.keys().map(|offset| (*partition, *offset));
+                let earlier = earlier.remove(partition).unwrap_or_default();
+                let offsets = earlier.keys().map(|offset| (*partition, *offset));
                 self.noted.extend(offsets);
-                assigned.charge(charged);
+                assigned.set_earlier_attempts(earlier);
             }
         }
         self.wake(now);

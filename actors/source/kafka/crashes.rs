@@ -12,7 +12,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::partition::Charged;
+use super::partition::EarlierAttempts;
 use super::shared::Shared;
 use crate::db::ReadOutage;
 use crate::job::Disposition;
@@ -50,7 +50,7 @@ pub(super) async fn load(shared: Arc<Shared>, partitions: Vec<i32>, anew: Vec<i3
     let ask = || shared.db.reader().deaths("kafka", shared.name.as_str());
     let rows = ReadOutage::until_answered(&shared.db, reading, ask).await;
     let now = Instant::now();
-    let (charged, gone) = by_partition(&rows, &anew, shared.topic_fence(), now);
+    let (earlier, gone) = by_partition(&rows, &anew, shared.topic_fence(), now);
     let gone: Vec<OutsideId> = gone
         .into_iter()
         .map(|id| OutsideId {
@@ -67,10 +67,12 @@ pub(super) async fn load(shared: Arc<Shared>, partitions: Vec<i32>, anew: Vec<i3
             shared.queue
         );
     }
-    shared.assignments().charge(charged, &partitions, now);
+    shared
+        .assignments()
+        .set_earlier_attempts(earlier, &partitions, now);
 }
 
-type ByPartition = HashMap<i32, HashMap<i64, Charged>>;
+type ByPartition = HashMap<i32, HashMap<i64, EarlierAttempts>>;
 
 /// The counts, and the ids of rows of records that are gone.
 fn by_partition(
@@ -94,18 +96,18 @@ fn by_partition(
             continue;
         }
         let wait = Duration::from_millis(u64::try_from(row.wait_ms).unwrap_or(0));
-        let charged = Charged {
+        let earlier = EarlierAttempts {
             attempts: row.attempts,
             suspect: row.suspect,
             due: now + wait,
         };
         let of_partition = all.entry(partition).or_default();
-        let known = of_partition.entry(offset).or_insert(charged);
+        let known = of_partition.entry(offset).or_insert(earlier);
         // A row of an earlier version, and one of this version.
-        *known = Charged {
-            attempts: known.attempts.max(charged.attempts),
-            suspect: known.suspect || charged.suspect,
-            due: known.due.max(charged.due),
+        *known = EarlierAttempts {
+            attempts: known.attempts.max(earlier.attempts),
+            suspect: known.suspect || earlier.suspect,
+            due: known.due.max(earlier.due),
         };
     }
     (all, gone)
@@ -223,13 +225,13 @@ mod tests {
         let (all, gone) = by_partition(&rows, &[], TOPIC, now);
         assert!(gone.is_empty());
         assert_eq!(all.len(), 1);
-        let failed = Charged {
+        let failed = EarlierAttempts {
             attempts: 2,
             suspect: false,
             due: now + Duration::from_millis(1500),
         };
         assert_eq!(all[&3][&7], failed);
-        let suspect = Charged {
+        let suspect = EarlierAttempts {
             attempts: 0,
             suspect: true,
             due: now,

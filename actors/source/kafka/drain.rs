@@ -22,10 +22,10 @@ pub(super) trait RecordQueue {
 /// The result of a poll of a partition queue.
 #[derive(Debug)]
 pub(super) struct Polled {
-    /// The most records,
-    room: usize,
-    /// and the bytes that are left of the most bytes; one record always fits.
-    bytes: usize,
+    /// The maximum number of records.
+    max_records: usize,
+    /// Bytes that are left of the maximum. One record always fits.
+    bytes_left: usize,
     pub(super) records: Vec<Record>,
     /// Whether the partition has no record behind these. `None` where that is not known.
     pub(super) at_end: Option<bool>,
@@ -35,14 +35,14 @@ pub(super) struct Polled {
 
 impl Polled {
     pub(super) fn is_full(&self) -> bool {
-        self.records.len() >= self.room || self.bytes == 0
+        self.records.len() >= self.max_records || self.bytes_left == 0
     }
 
     pub(super) fn record(&mut self, record: Record) {
         self.at_end = Some(false);
         // An end behind this record is that of a log that was cut since.
         self.end.take_if(|end| *end > record.offset);
-        self.bytes = self.bytes.saturating_sub(record.bytes());
+        self.bytes_left = self.bytes_left.saturating_sub(record.bytes());
         self.records.push(record);
     }
 
@@ -69,15 +69,15 @@ impl<T: RecordQueue> Claim<T> {
         lease: u64,
         handed: Vec<Handed>,
         partition_queue: Option<T>,
-        room: usize,
+        max_records: usize,
     ) -> Self {
         Self {
             lease,
             handed,
             partition_queue,
             polled: Polled {
-                room,
-                bytes: usize::MAX,
+                max_records,
+                bytes_left: usize::MAX,
                 records: Vec::new(),
                 at_end: None,
                 end: None,
@@ -87,7 +87,7 @@ impl<T: RecordQueue> Claim<T> {
 
     /// Limits the poll to this many bytes, or one record. Records that had come before are in memory anyway.
     pub(super) fn within(mut self, bytes: u32) -> Self {
-        self.polled.bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
+        self.polled.bytes_left = usize::try_from(bytes).unwrap_or(usize::MAX);
         self
     }
 
@@ -95,7 +95,7 @@ impl<T: RecordQueue> Claim<T> {
     pub(super) fn poll(&mut self) {
         if let Some(partition_queue) = &mut self.partition_queue {
             let records = &mut self.polled.records;
-            records.reserve(self.polled.room.min(MOST_EXPECTED));
+            records.reserve(self.polled.max_records.min(MOST_EXPECTED));
             partition_queue.poll(&mut self.polled);
         }
     }

@@ -237,7 +237,7 @@ impl Shared {
         let positions = self.assignments().uncommitted().len();
         if positions > 0 {
             log::warn!(
-                "queue `{}`: Kafka did not take the last positions of {positions} partitions in time; what was finished since the ones before runs again",
+                "queue `{}`: Kafka did not confirm the last positions of {positions} partitions in time; records finished since the previous commit run again",
                 self.queue
             );
         }

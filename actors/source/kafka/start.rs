@@ -135,7 +135,7 @@ fn begin_at_the_end(
     let list = commit::list(topic, &Position::without_epochs(ends), shared.topic_id())?;
     consumer.commit(&list, CommitMode::Sync)?;
     log::info!(
-        "queue `{}`: its group is new and begins with what comes from now on",
+        "queue `{}`: its group is new and begins at the present end of each partition",
         shared.queue
     );
     Ok(Begins::IsKnown)

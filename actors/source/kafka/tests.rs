@@ -1,10 +1,10 @@
 //! The source: its parts without Kafka, and the whole against a real broker.
 
 mod assignments;
-mod charged;
 mod claim;
 mod cut;
 mod cut_log;
+mod earlier_attempts;
 mod group;
 mod lag;
 mod leaders;

@@ -315,7 +315,7 @@ impl Batch {
         // A server that is back at an older state has messages in this batch that had moved elsewhere. They must not be
         // removed with the rest: they remain in the batch, which is then an orphaned one and is released.
         let what = if self.is_finished() && !self.moved {
-            What::Finished(self.charged())
+            What::Finished(self.counted_ids())
         } else {
             What::Some(self.ends(number))
         };
@@ -364,7 +364,7 @@ impl Batch {
         states.filter_map(|(place, state)| (*state != State::Reported).then_some(place))
     }
 
-    fn charged(&self) -> Vec<String> {
+    fn counted_ids(&self) -> Vec<String> {
         let members = self.framed.iter().flatten();
         let frames = members.filter_map(|member| member.frame.as_ref());
         frames.map(|(head, _)| head.id.clone()).collect()

@@ -27,7 +27,8 @@ impl Head {
         format!("{} {} {}\n", self.id, self.attempts, self.first_ms)
     }
 
-    /// The head, and the message behind it. None where another program put it there: then all of it is the message.
+    /// Splits an envelope into its header and the message. `None` where another program wrote the element: then all of it is
+    /// the message.
     pub(super) fn split(frame: &Bytes) -> Option<(Self, Bytes)> {
         let end = frame.iter().position(|byte| *byte == b'\n')?;
         let mut words = str::from_utf8(&frame[..end]).ok()?.split(' ');

@@ -46,7 +46,7 @@ impl Health {
 
     /// Returns the pause before the next heartbeat.
     async fn keep_once(&self) -> Duration {
-        panic_point("redis keeper", self.list.key());
+        panic_point("redis heartbeat", self.list.key());
         let server = self.list.server();
         let turn = server.turn().await;
         let kept = async {

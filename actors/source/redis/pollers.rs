@@ -35,9 +35,9 @@ pub(super) struct Asked {
 /// See the module's header.
 #[derive(Default)]
 pub(super) struct Pollers {
-    /// Of all consumers that wait for messages, only the one that holds this lock polls,
+    /// Locked by the one waiting consumer that polls.
     first: Mutex<Poller>,
-    /// and a second one with this lock while there are plenty of messages.
+    /// Locked by a second consumer that polls while there are plenty of messages.
     second: Mutex<Poller>,
     plenty: AtomicBool,
     /// The second poller's last request may have reached the server, and was not answered.

@@ -51,7 +51,7 @@ impl Recoveries {
     pub(super) async fn recover_silent(&self) -> Answer<()> {
         let awaited: Vec<Recovery> = self.dead_boots.lock().awaited.values().cloned().collect();
         for recovery in &awaited {
-            self.charge(recovery).await?;
+            self.record_crash(recovery).await?;
         }
         self.recover_all("").await
     }
@@ -89,7 +89,7 @@ impl Recoveries {
         }
         self.await_recovery(recovery);
         let recovered = async {
-            self.charge(recovery).await?;
+            self.record_crash(recovery).await?;
             self.recover_all(&recovery.boot).await
         };
         recovered
@@ -110,7 +110,7 @@ impl Recoveries {
     }
 
     /// Records the crashes. May be repeated: a crash is recorded once for each boot.
-    async fn charge(&self, recovery: &Recovery) -> Answer<()> {
+    async fn record_crash(&self, recovery: &Recovery) -> Answer<()> {
         let own = self.list.name.as_str();
         for death in recovery.deaths.iter().filter(|death| death.source == own) {
             let after = self.list.config.rules.backoff.delay(death.attempt, 0.5);

@@ -1,4 +1,4 @@
-//! Settles messages of a list: ends are noted here, and reported to the server in portions (`reports.rs`).
+//! Settles messages of a list: ends are noted here, and reported to the server in batches (`reports.rs`).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,7 +19,7 @@ use crate::store::rows::NewDeadLetter;
 use crate::store::write::InsertDeadLetters;
 use crate::task::caught;
 
-/// How long released messages are gathered. They arrive in several portions, and keep their order when reported together.
+/// How long released messages are gathered. They arrive in several calls, and keep their order when reported together.
 const GATHERING: Duration = Duration::from_millis(2);
 
 /// See the module's header.

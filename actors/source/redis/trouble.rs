@@ -20,8 +20,8 @@ pub(super) enum Deed {
 
 /// See the module's header.
 pub(super) struct Trouble {
-    /// One for each deed.
-    deeds: [(AtomicBool, Mutex<Outage>); 3],
+    /// For each kind of command: whether it is refused, and its outage.
+    kinds: [(AtomicBool, Mutex<Outage>); 3],
 }
 
 impl Trouble {
@@ -29,20 +29,20 @@ impl Trouble {
         let all = Outage::of_queue(queue, format!("queue `{queue}`"));
         let deed = |_| (AtomicBool::new(false), Mutex::new(all.beside()));
         Self {
-            deeds: [0, 1, 2].map(deed),
+            kinds: [0, 1, 2].map(deed),
         }
     }
 
     /// Returns the pause before the next attempt.
     pub(super) fn refused(&self, deed: Deed, why: &str) -> Duration {
-        let (troubled, outage) = &self.deeds[deed as usize];
+        let (troubled, outage) = &self.kinds[deed as usize];
         let mut outage = outage.lock();
         troubled.store(true, Ordering::Release);
         outage.failed(why)
     }
 
     pub(super) fn accepted(&self, deed: Deed) {
-        let (troubled, outage) = &self.deeds[deed as usize];
+        let (troubled, outage) = &self.kinds[deed as usize];
         if troubled.load(Ordering::Acquire) && troubled.swap(false, Ordering::AcqRel) {
             let mut outage = outage.lock();
             outage.passed();
@@ -51,7 +51,7 @@ impl Trouble {
 
     #[cfg(test)]
     pub(super) fn is_any(&self) -> bool {
-        let mut deeds = self.deeds.iter();
-        deeds.any(|(troubled, _)| troubled.load(Ordering::Acquire))
+        let mut kinds = self.kinds.iter();
+        kinds.any(|(troubled, _)| troubled.load(Ordering::Acquire))
     }
 }

@@ -10,13 +10,13 @@ use super::part::part;
 use super::{IN_ONE_STATEMENT, deaths, messages, notices, tasks};
 use crate::store::columns::{ALIVE, DEAD_OWNERS, ENDED, JUDGED_DEAD, MISSED_HEARTBEATS};
 use crate::store::parts::left_out;
-use crate::store::rows::{Beat, BootRow, Charge, Heartbeat, Reaped, Victim};
+use crate::store::rows::{Beat, BootRow, Crash, Heartbeat, Reaped, Victim};
 use crate::store::schema::boot::{self, dsl};
 use crate::store::write::{EndBoot, ReapGone, ReapSilent, TRIM_ROWS};
 
 /// Rows of `boot` that ended longer ago than this are deleted: a week, so that a person can still read them.
 const KEPT_MS: i64 = 7 * 24 * 3600 * 1000;
-/// How long a charge to a message outside of the database counts: a month, longer than topics keep records.
+/// A recorded crash of a message outside the database counts for a month, longer than topics keep records.
 const DEATHS_KEPT_MS: i64 = 30 * 24 * 3600 * 1000;
 
 pub(in crate::store) async fn begin(connection: &mut Connection, row: &BootRow) -> QueryResult<()> {
@@ -45,8 +45,8 @@ async fn trim(connection: &mut Connection) -> QueryResult<()> {
     deaths::trim(connection, DEATHS_KEPT_MS).await
 }
 
-/// Its own transaction is the caller's. A boot that another judged dead learns it here, once. The row is locked before
-/// it is read: a judgement under way is waited for, and seen.
+/// Writes a heartbeat, in a transaction of its own that the caller begins. Returns once that another boot has judged this
+/// one dead. The row is locked before it is read: a judgement under way ends first, and is read.
 pub(in crate::store) async fn beat(
     connection: &mut Connection,
     row: &BootRow,
@@ -138,8 +138,8 @@ pub(in crate::store) async fn reap_silent(
     for owner in owners {
         recover(connection, &owner, JUDGED_DEAD, &mut reaped).await?;
     }
-    // What a boot claimed at the moment it was judged is nobody's until it learns of the judgement, and for ever if it
-    // never does. And what was locked when a boot ended was left.
+    // Rows of dead boots that an earlier recovery missed are released: rows claimed at the moment of the judgement, and rows
+    // that another transaction had locked.
     let dead = dead_owners(connection).await?;
     if !dead.is_empty() {
         tasks::release_all(connection, &dead).await?;
@@ -202,7 +202,7 @@ async fn dead_owners(connection: &mut Connection) -> QueryResult<Vec<String>> {
 /// Each crash is recorded once, by the first daemon: `deaths_counted` changes in the same transaction.
 pub(in crate::store) async fn reap_gone(
     connection: &mut Connection,
-    ReapGone { owner, charges }: &ReapGone,
+    ReapGone { owner, crashes }: &ReapGone,
 ) -> QueryResult<Reaped> {
     let mut reaped = Reaped::default();
     let known: Option<i16> = dialect::for_update!(
@@ -224,17 +224,19 @@ pub(in crate::store) async fn reap_gone(
         .set(dsl::deaths_counted.eq(1))
         .execute(connection)
         .await?;
-    for charge in charges {
-        let charged = part(connection, async |connection| {
-            count(connection, owner, charge).await
+    for crash in crashes {
+        let recorded = part(connection, async |connection| {
+            count(connection, owner, crash).await
         });
-        let dead = charged.await?.unwrap_or_else(|why| {
-            log::error!("a message or task that ended its process is not charged for it: {why}");
+        let dead = recorded.await?.unwrap_or_else(|why| {
+            log::error!(
+                "the crash of a message or task that ended its process cannot be recorded: {why}"
+            );
             None
         });
-        reaped.charged += usize::from(dead.is_some());
+        reaped.crashes += usize::from(dead.is_some());
         if dead == Some(true) {
-            reaped.dead_letters.push(charge.dead_letter());
+            reaped.dead_letters.push(crash.dead_letter());
         }
     }
     Ok(reaped)
@@ -244,16 +246,16 @@ pub(in crate::store) async fn reap_gone(
 async fn count(
     connection: &mut Connection,
     owner: &str,
-    charge: &Charge,
+    crash: &Crash,
 ) -> QueryResult<Option<bool>> {
-    match &charge.victim {
+    match &crash.victim {
         Victim::Message { id, entry } => {
-            messages::charge(connection, *id, entry, owner, charge).await
+            messages::record_crash(connection, *id, entry, owner, crash).await
         }
-        Victim::Task { id, .. } => tasks::charge(connection, *id, owner, charge).await,
+        Victim::Task { id, .. } => tasks::record_crash(connection, *id, owner, crash).await,
         // Whether it is a dead letter is decided where the message is.
         Victim::Outside(id) => {
-            deaths::charge(connection, id, charge).await?;
+            deaths::record_crash(connection, id, crash).await?;
             Ok(Some(false))
         }
     }

@@ -3,27 +3,27 @@
 use diesel::prelude::*;
 
 use super::dialect::{self, Connection, RunQueryDsl, now, now_plus};
-use crate::store::rows::{Charge, FailedAttempt, OutsideDeath, OutsideId};
+use crate::store::rows::{Crash, FailedAttempt, OutsideDeath, OutsideId};
 use crate::store::schema::death::{self, dsl};
 use crate::store::write::{ForgetDeaths, NoteFailures, TRIM_ROWS};
 
 /// In the transaction that counts all crashes of its boot: once, by the first daemon. Two daemons that record crashes
 /// of the same message for different boots collide on its key, and the second one tries its transaction again.
-pub(in crate::store) async fn charge(
+pub(in crate::store) async fn record_crash(
     connection: &mut Connection,
     id: &OutsideId,
-    charge: &Charge,
+    crash: &Crash,
 ) -> QueryResult<()> {
     let row = death::table.find((id.kind, &id.source, &id.id));
     let before: Option<i32> = dialect::for_update!(row.select(dsl::attempts))
         .first(connection)
         .await
         .optional()?;
-    let attempts = before.unwrap_or(0) + i32::from(charge.certain);
+    let attempts = before.unwrap_or(0) + i32::from(crash.certain);
     let reached = u32::try_from(attempts).unwrap_or(0);
     let changed = (
         dsl::attempts.eq(attempts),
-        dsl::due_ms.eq(now_plus(charge.after_ms(reached.max(1)))),
+        dsl::due_ms.eq(now_plus(crash.after_ms(reached.max(1)))),
         dsl::died_ms.eq(now()),
     );
     if before.is_some() {

@@ -12,7 +12,7 @@ pub(in crate::store) fn list(ids: &[i64]) -> String {
     ids.join(",")
 }
 
-/// One statement for each portion of the caller's rows. Answers how many rows were changed.
+/// One statement for each chunk of the caller's rows. Returns how many rows were changed.
 pub(in crate::store) async fn each(
     connection: &mut Connection,
     table: &str,

@@ -9,7 +9,7 @@ use super::part::part;
 use crate::store::claims::not_kept;
 use crate::store::headers;
 use crate::store::parts::{Chunks, Manner};
-use crate::store::rows::{Charge, ClaimedMessage, EntryName, Origin};
+use crate::store::rows::{ClaimedMessage, Crash, EntryName, Origin};
 use crate::store::schema::queue_message::{self as message, dsl};
 use crate::store::truncate::readable;
 use crate::store::write::{ClaimMessages, ReleaseMessages};
@@ -168,14 +168,14 @@ pub(in crate::store) async fn release_all(
     dialect::messages::free(connection, &ids).await
 }
 
-/// Charges a message for the end of its process. It is waiting already: its boot's rows were released before.
-/// Answers whether it became a dead letter; `None` where the row is not there any more.
-pub(in crate::store) async fn charge(
+/// Records a crash of a message. Its boot's rows were released before, so it is waiting. Returns whether it became a dead
+/// letter; `None` where the row is gone.
+pub(in crate::store) async fn record_crash(
     connection: &mut Connection,
     id: i64,
     entry: &EntryName,
     owner: &str,
-    charge: &Charge,
+    crash: &Crash,
 ) -> QueryResult<Option<bool>> {
     let row = message::table.filter(dsl::id.eq(id));
     let counted: Option<(i32, String)> =
@@ -186,19 +186,19 @@ pub(in crate::store) async fn charge(
     let Some((attempts, now_owned_by)) = counted else {
         return Ok(None);
     };
-    let attempts = attempts + i32::from(charge.certain);
+    let attempts = attempts + i32::from(crash.certain);
     let reached = u32::try_from(attempts).unwrap_or(0);
     diesel::update(row)
         .set((
             dsl::attempts.eq(attempts),
             dsl::deaths.eq(dsl::deaths + 1),
-            dsl::due_ms.eq(now_plus(charge.after_ms(reached.max(1)))),
+            dsl::due_ms.eq(now_plus(crash.after_ms(reached.max(1)))),
         ))
         .execute(connection)
         .await?;
-    // Somebody else runs it meanwhile: the death counts, the verdict is theirs.
-    if charge.certain && reached >= charge.max_attempts && now_owned_by.is_empty() {
-        let error = format!("the process ended while it ran: {}", charge.how);
+    // Another boot may have claimed it meanwhile: the crash counts, and that boot decides whether it becomes a dead letter.
+    if crash.certain && reached >= crash.max_attempts && now_owned_by.is_empty() {
+        let error = format!("the process ended while it ran: {}", crash.how);
         recover(connection, id, owner, entry, &error, reached).await?;
         return Ok(Some(true));
     }

@@ -1,5 +1,5 @@
 //! The statements that all three databases run. Each adapter includes this folder once, and it is compiled with the
-//! adapter's connection and `dialect`. It is not generic over diesel's backend: each query would need a `where` clause of its
+//! adapter's connection, `dialect`, `lags` and `named`. It is not generic over diesel's backend: each query would need a `where` clause of its
 //! own, as a trait cannot imply the bounds of all queries.
 //!
 //! `dialect` has what differs: the clock, row locks, how rows are inserted, the forms of names. On SQLite a transaction that

@@ -47,7 +47,7 @@ async fn has_sender(connection: &mut Connection, environment: &str) -> QueryResu
     Ok(known > 0)
 }
 
-/// What nobody has claimed, and a claim of this breadth takes.
+/// Unclaimed notices that a claim of this breadth takes.
 macro_rules! waiting {
     ($environment:expr, $breadth:expr) => {{
         let (all, partition) = $breadth.parts();
@@ -60,7 +60,7 @@ macro_rules! waiting {
     }};
 }
 
-/// Answers what is the owner's and not in its hands: what an earlier claim took whose answer was lost as well.
+/// Returns the owner's notices that are not in `keep`. This includes notices of an earlier claim whose answer was lost.
 pub(in crate::store) async fn claim(
     connection: &mut Connection,
     claim: &NoticeClaim,
@@ -112,7 +112,7 @@ async fn delete(connection: &mut Connection, ids: &[i64]) -> QueryResult<usize> 
     ids::each(connection, TABLE, ids, |ids| named::delete(TABLE, ids)).await
 }
 
-/// Answers those that are the owner's still.
+/// Ends notices. Returns the ids that the owner still has.
 pub(in crate::store) async fn end(
     connection: &mut Connection,
     EndNotices { owner, ids }: &EndNotices,

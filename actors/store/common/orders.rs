@@ -89,8 +89,8 @@ pub(in crate::store) async fn audit(
     Ok(ids.into_iter().next().unwrap_or_default())
 }
 
-/// Writes down how many dead letters an order has done so far, with this portion of it, in the portion's transaction:
-/// in one row for all its portions, and none as long as it has done nothing. Answers the row's id.
+/// Adds this chunk to the number of dead letters that an order has done, in the chunk's transaction. An order has one audit
+/// row, and none while it has done nothing. Returns its id.
 pub(in crate::store) async fn audit_dead_letters(
     connection: &mut Connection,
     order: Option<&DeadLetterOrder>,

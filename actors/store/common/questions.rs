@@ -1,5 +1,4 @@
-//! What is asked again and again while a daemon runs: each question is answered from an index, and counts no further
-//! than it must.
+//! Queries that a running daemon repeats: each is answered from an index, and counts no further than it must.
 
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;

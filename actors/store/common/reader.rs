@@ -1,4 +1,4 @@
-//! What is asked without DbActor: each question on a connection of the adapter's reader.
+//! Reads that bypass DbActor: each on a connection of the adapter's reader.
 
 use std::collections::BTreeMap;
 

@@ -13,7 +13,7 @@ use crate::store::claims::not_kept;
 use crate::store::columns::{DONE, FAILED, RUNNING, WAITING, death_result};
 use crate::store::parts::{Chunks, Manner};
 use crate::store::raw_task::{RawTask, Unreadable, read_all};
-use crate::store::rows::{Charge, ClaimedTasks};
+use crate::store::rows::{ClaimedTasks, Crash};
 use crate::store::write::{ClaimTasks, ReleaseTasks, TRIM_ROWS, TrimTasks};
 
 /// Its name in the log.
@@ -189,13 +189,13 @@ pub(in crate::store) async fn release_all(
     dialect::tasks::free(connection, &ids).await
 }
 
-/// Charges a task for the end of its process. It is waiting already: its boot's rows were released before.
-/// Answers whether it became a dead letter; `None` where the row is not there or finished since.
-pub(in crate::store) async fn charge(
+/// Records a crash of a task. Its boot's rows were released before, so it is waiting. Returns whether it became a dead
+/// letter; `None` where the row is gone or has ended.
+pub(in crate::store) async fn record_crash(
     connection: &mut Connection,
     id: i64,
     owner: &str,
-    charge: &Charge,
+    crash: &Crash,
 ) -> QueryResult<Option<bool>> {
     let open = log::table
         .filter(dsl::id.eq(id))
@@ -209,11 +209,11 @@ pub(in crate::store) async fn charge(
         return Ok(None);
     };
     let attempts = attempts + 1;
-    let result = death_result(&charge.how);
+    let result = death_result(&crash.how);
     let reached = u32::try_from(attempts).unwrap_or(0);
-    if status == WAITING && reached >= charge.max_attempts {
+    if status == WAITING && reached >= crash.max_attempts {
         fail(connection, id, &result, attempts).await?;
-        let error = format!("the process ended while it ran: {}", charge.how);
+        let error = format!("the process ended while it ran: {}", crash.how);
         dead::from_task(connection, id, owner, &error).await?;
         return Ok(Some(true));
     }
@@ -225,9 +225,9 @@ pub(in crate::store) async fn charge(
         ))
         .execute(connection)
         .await?;
-    // Somebody else runs it meanwhile: the death counts, the verdict is theirs.
-    if status == WAITING && reached < charge.max_attempts {
-        let due_ms = now_ms() + charge.after_ms(reached);
+    // Another boot may have claimed it meanwhile: the crash counts, and that boot decides whether it becomes a dead letter.
+    if status == WAITING && reached < crash.max_attempts {
+        let due_ms = now_ms() + crash.after_ms(reached);
         diesel::update(log::table.filter(dsl::id.eq(id)))
             .set((
                 dsl::exec_time.eq(due_ms.div_euclid(1000)),

@@ -13,7 +13,7 @@ pub(super) struct Length {
     bytes: i64,
 }
 
-/// How many of the rows fit, in the order of this question for their `bytes`.
+/// How many of the rows fit, in the order in which this query returns their `bytes`.
 pub(super) async fn fitting<'query>(
     connection: &mut Connection,
     lengths: impl RunQueryDsl + LoadQuery<'query, SqliteConnection, Length>,

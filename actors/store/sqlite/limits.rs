@@ -1,10 +1,9 @@
-//! How texts are written: no column of SQLite has a width, so what is for people is as long as on a server, and what
-//! something is called is written as it is.
+//! The lengths of texts. No column of SQLite has a width: texts for people are cut as on a server, names are not cut.
 
 use crate::store::parts::Manner;
 use crate::store::truncate::{ERROR_CHARS, Plain, audited, fitted, shorten};
 
-/// How what is being written is made.
+/// The limits of the write that is under way, and whether it is made whole or by parts.
 #[derive(Debug, Clone, Copy, Default)]
 pub(in crate::store) struct Limits {
     pub(super) manner: Manner,

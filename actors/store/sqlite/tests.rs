@@ -132,9 +132,11 @@ fn releases_walk_an_index() {
     let dir = tempfile::tempdir().unwrap();
     let mut connection = database(&dir.path().join("test.db"));
     for statement in [
-        "UPDATE delay_queue_log SET status = 1 WHERE status = 2 AND owner = 'x'",
-        "UPDATE queue_message SET owner = '' WHERE owner = 'x'",
-        "SELECT owner FROM boot WHERE state = 1 AND owner <> 'x' AND heartbeat_ms < interval_ms * -3 + 9",
+        "SELECT id, fence FROM delay_queue_log WHERE status = 2 AND owner = 'x' ORDER BY id",
+        "SELECT id FROM delay_queue_log WHERE status = 2 AND owner IN ('x', 'y') ORDER BY id",
+        "SELECT id, fence FROM queue_message WHERE owner = 'x' AND queue = 'q' ORDER BY id",
+        "SELECT id FROM queue_message WHERE owner IN ('x', 'y') ORDER BY id",
+        "SELECT owner FROM boot WHERE state = 1 AND owner <> 'x' AND heartbeat_ms < interval_ms * -3 + 9 ORDER BY owner",
         "SELECT * FROM crontab_log WHERE uk = 'x' AND status = 'running'",
         "SELECT * FROM cron_run WHERE uk = 'x' AND state < 3",
     ] {

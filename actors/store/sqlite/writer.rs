@@ -29,9 +29,8 @@ pub(super) struct SqliteWriter {
     checkpoints: Checkpoints,
 }
 
-/// Who moves the log's pages into the file, when there are a thousand of them: the commit that finds them. That takes
-/// some milliseconds and two more syncs, which a claim of a fire cannot spare; the next commit does
-/// it.
+/// Whether a commit may checkpoint the log, at a thousand pages. A checkpoint takes some milliseconds and two more syncs, so
+/// a commit of cron claims leaves it to the next commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Checkpoints {
     Allowed,

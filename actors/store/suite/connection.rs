@@ -112,9 +112,9 @@ impl Connection {
         self.write(ReapSilent { me, as_of_ms }).await
     }
 
-    pub(super) async fn reap_gone(&mut self, owner: &str, charges: Vec<Charge>) -> Reaped {
+    pub(super) async fn reap_gone(&mut self, owner: &str, crashes: Vec<Crash>) -> Reaped {
         let owner = owner.to_owned();
-        self.write(ReapGone { owner, charges }).await
+        self.write(ReapGone { owner, crashes }).await
     }
 
     pub(super) async fn claim_fire(&mut self, fire: Fire) -> Claim {

@@ -5,8 +5,8 @@ use crate::backoff::Backoff;
 use crate::store::rows::{FailedAttempt, OutsideId, Victim};
 use crate::store::write::{ForgetDeaths, NoteFailures};
 
-fn charge(victim: Victim, max_attempts: u32) -> Charge {
-    Charge {
+fn crash(victim: Victim, max_attempts: u32) -> Crash {
+    Crash {
         victim,
         how: "SIGABRT".to_owned(),
         certain: true,
@@ -24,12 +24,12 @@ facts! {
         writer.begin(OTHER).await;
         let ids = writer.send(vec![message(b"x"), message(b"y"), message(b"z")]).await;
         writer.fetch(OTHER, 3).await;
-        let uncertain = |id: i64| Charge {
+        let uncertain = |id: i64| Crash {
             certain: false,
-            ..charge(Victim::Message { id, entry: entry() }, 1)
+            ..crash(Victim::Message { id, entry: entry() }, 1)
         };
         let reaped = writer.reap_gone(OTHER, vec![uncertain(ids[0]), uncertain(ids[1])]).await;
-        assert_eq!((reaped.messages, reaped.charged, reaped.dead_letters.len()), (3, 2, 0));
+        assert_eq!((reaped.messages, reaped.crashes, reaped.dead_letters.len()), (3, 2, 0));
         (world.execute)("UPDATE queue_message SET due_ms = 0");
         let mut fetched = writer.fetch(ME, 9).await;
         fetched.sort_by_key(|message| message.id);
@@ -44,14 +44,14 @@ facts! {
         let messages = writer.send(vec![message(b"x"), message(b"y")]).await;
         writer.claim(OTHER, 2).await;
         writer.fetch(OTHER, 2).await;
-        let charges = || vec![
-            charge(Victim::Task { id: ids[0], exec_cmd: "c".to_owned() }, 3),
-            charge(Victim::Message { id: messages[0], entry: entry() }, 3),
+        let crashes = || vec![
+            crash(Victim::Task { id: ids[0], exec_cmd: "c".to_owned() }, 3),
+            crash(Victim::Message { id: messages[0], entry: entry() }, 3),
         ];
-        let reaped = writer.reap_gone(OTHER, charges()).await;
-        assert_eq!((reaped.tasks, reaped.messages, reaped.charged, reaped.dead_letters.len()), (2, 2, 2, 0));
-        let again = writer.reap_gone(OTHER, charges()).await;
-        assert_eq!((again.tasks, again.messages, again.charged), (0, 0, 0));
+        let reaped = writer.reap_gone(OTHER, crashes()).await;
+        assert_eq!((reaped.tasks, reaped.messages, reaped.crashes, reaped.dead_letters.len()), (2, 2, 2, 0));
+        let again = writer.reap_gone(OTHER, crashes()).await;
+        assert_eq!((again.tasks, again.messages, again.crashes), (0, 0, 0));
         assert_eq!(world.lines("SELECT attempts AS line FROM delay_queue_log ORDER BY id"), ["1", "0"]);
         assert_eq!(world.lines("SELECT attempts AS line FROM queue_message ORDER BY id"), ["1", "0"]);
         // After its back-off it runs alone; its neighbour runs now.
@@ -76,11 +76,11 @@ facts! {
             writer.begin(owner).await;
             assert_eq!(writer.claim_until(owner, now_ms() / 1000 + 600, 1).await.len(), 1);
             assert_eq!(writer.fetch(owner, 1).await.len(), 1);
-            let charges = vec![
-                charge(Victim::Task { id: ids[0], exec_cmd: "c".to_owned() }, 2),
-                charge(Victim::Message { id: messages[0], entry: entry() }, 2),
+            let crashes = vec![
+                crash(Victim::Task { id: ids[0], exec_cmd: "c".to_owned() }, 2),
+                crash(Victim::Message { id: messages[0], entry: entry() }, 2),
             ];
-            assert_eq!(writer.reap_gone(owner, charges).await.dead_letters.len(), death * 2);
+            assert_eq!(writer.reap_gone(owner, crashes).await.dead_letters.len(), death * 2);
         }
         assert_eq!(world.status(ids[0]), "4");
         assert_eq!(world.line("SELECT count(*) AS line FROM queue_message"), "0");
@@ -106,16 +106,16 @@ facts! {
         let ids = [id("t/g", "0/7"), id("t/g", "0/8"), id(other_case, "0/7"), id(&longest, &longest)];
         for owner in ["script1/a", "script1/b"] {
             writer.begin(owner).await;
-            let charges = || vec![
-                charge(Victim::Outside(ids[0].clone()), 2),
-                Charge { certain: false, ..charge(Victim::Outside(ids[1].clone()), 2) },
-                charge(Victim::Outside(ids[3].clone()), 2),
+            let crashes = || vec![
+                crash(Victim::Outside(ids[0].clone()), 2),
+                Crash { certain: false, ..crash(Victim::Outside(ids[1].clone()), 2) },
+                crash(Victim::Outside(ids[3].clone()), 2),
             ];
-            assert_eq!(writer.reap_gone(owner, charges()).await.charged, 3);
-            assert_eq!(writer.reap_gone(owner, charges()).await.charged, 0, "a death counts once");
+            assert_eq!(writer.reap_gone(owner, crashes()).await.crashes, 3);
+            assert_eq!(writer.reap_gone(owner, crashes()).await.crashes, 0, "a death counts once");
         }
         // A boot that this database does not know.
-        writer.reap_gone("script1/c", vec![charge(Victim::Outside(ids[2].clone()), 2)]).await;
+        writer.reap_gone("script1/c", vec![crash(Victim::Outside(ids[2].clone()), 2)]).await;
         let reader = world.store.reader();
         let deaths = reader.deaths("kafka", "t/g").await.unwrap();
         let seen: Vec<(&str, u32)> = deaths.iter().map(|d| (d.id.as_str(), d.attempts)).collect();
@@ -135,8 +135,8 @@ facts! {
             source: "list".to_owned(),
             id: id.to_owned(),
         };
-        let charges = ["a", "b", "c"].map(|one| charge(Victim::Outside(id(one)), 5));
-        writer.reap_gone(OTHER, charges.into()).await;
+        let crashes = ["a", "b", "c"].map(|one| crash(Victim::Outside(id(one)), 5));
+        writer.reap_gone(OTHER, crashes.into()).await;
         let forgotten = writer.write(ForgetDeaths { ids: vec![id("a"), id("a"), id("z")] }).await;
         assert_eq!(forgotten, 1);
         let month_ago = now_ms() - 31 * 24 * 3600 * 1000;
@@ -154,7 +154,7 @@ facts! {
             writer.write(NoteFailures { failures }).await;
         }
         // The next attempt ends its process.
-        writer.reap_gone(OTHER, vec![charge(Victim::Outside(id("0/2")), 5)]).await;
+        writer.reap_gone(OTHER, vec![crash(Victim::Outside(id("0/2")), 5)]).await;
         let known = world.store.reader().deaths("kafka", "t/g").await.unwrap();
         let seen: Vec<_> = known.iter().map(|d| (d.id.as_str(), d.attempts, d.suspect)).collect();
         assert_eq!(seen, [("0/1", 2, false), ("0/2", 2, true)]);
@@ -170,12 +170,12 @@ facts! {
         let fetched = writer.fetch(OTHER, 1).await.remove(0);
         writer.end(OTHER, &claimed, done()).await;
         writer.settle(OTHER, &fetched, Disposition::Complete).await;
-        let charges = vec![
-            charge(Victim::Task { id: ids[0], exec_cmd: "c".to_owned() }, 1),
-            charge(Victim::Message { id: messages[0], entry: entry() }, 1),
+        let crashes = vec![
+            crash(Victim::Task { id: ids[0], exec_cmd: "c".to_owned() }, 1),
+            crash(Victim::Message { id: messages[0], entry: entry() }, 1),
         ];
-        let reaped = writer.reap_gone(OTHER, charges).await;
-        assert_eq!((reaped.charged, reaped.dead_letters.len()), (0, 0));
+        let reaped = writer.reap_gone(OTHER, crashes).await;
+        assert_eq!((reaped.crashes, reaped.dead_letters.len()), (0, 0));
         assert_eq!(world.status(ids[0]), "3");
     }
 }

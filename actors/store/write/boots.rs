@@ -1,7 +1,7 @@
 //! Writes of boots: that one lives, has ended, or is dead.
 
 use super::Operation;
-use crate::store::rows::{BootRow, Charge, Reaped};
+use crate::store::rows::{BootRow, Crash, Reaped};
 
 /// Makes this boot known.
 #[derive(Debug, Clone)]
@@ -36,12 +36,12 @@ impl Operation for ReapSilent {
     const HAS_PARTS: bool = true;
 }
 
-/// Takes over from one boot whose process is known to be gone, and charges what ended it. Replies without any boot where
+/// Takes over from one boot whose process is known to be gone, and records the crashes that ended it. Replies without any boot where
 /// this database does not know it.
 #[derive(Debug, Clone)]
 pub(crate) struct ReapGone {
     pub(crate) owner: String,
-    pub(crate) charges: Vec<Charge>,
+    pub(crate) crashes: Vec<Crash>,
 }
 
 impl Operation for ReapGone {

@@ -17,7 +17,7 @@ impl Operation for NoteFailures {
     }
 }
 
-/// These messages, which were charged with crashes or failed, are finished. Replies how many rows that deletes.
+/// These messages, whose crashes or failed attempts are recorded, are finished. Replies how many rows that deletes.
 #[derive(Debug, Clone)]
 pub(crate) struct ForgetDeaths {
     pub(crate) ids: Vec<OutsideId>,

@@ -59,8 +59,8 @@ impl<T: RecordQueue> AssignedPartition<T> {
         let epoch_read = self.epochs.before(read_to);
         self.epochs.cut(at);
         self.survivors.cut(at);
-        if let Some(charged) = &mut self.charged {
-            charged.retain(|offset, _| *offset < at);
+        if let Some(earlier) = &mut self.earlier_attempts {
+            earlier.retain(|offset, _| *offset < at);
         }
         (self.log, self.next, self.first, self.committed) = (self.log + 1, Some(at), None, None);
         self.cut = Some(Cut {

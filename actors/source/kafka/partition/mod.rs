@@ -32,7 +32,7 @@ use super::survivors::{Known, Survivors};
 
 /// What the database knows of earlier attempts of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Charged {
+pub(super) struct EarlierAttempts {
     /// Attempts that failed, or ended a process.
     pub(super) attempts: u32,
     pub(super) suspect: bool,
@@ -64,7 +64,7 @@ pub(super) struct AssignedPartition<T> {
     lease: Option<Lease>,
     survivors: Survivors,
     /// By offset. None: not known yet, and no record is given out.
-    charged: Option<HashMap<i64, Charged>>,
+    earlier_attempts: Option<HashMap<i64, EarlierAttempts>>,
     /// The position that the brokers have.
     committed: Option<i64>,
     /// The group's position when the partition came.
@@ -93,7 +93,7 @@ impl<T: RecordQueue> AssignedPartition<T> {
             entries: Entries::default(),
             next: None,
             lease: None,
-            charged: None,
+            earlier_attempts: None,
             committed: None,
             resumed: None,
             epochs: Epochs::default(),
@@ -106,9 +106,9 @@ impl<T: RecordQueue> AssignedPartition<T> {
         }
     }
 
-    /// Sets what the database knows of its records, which may be given out from here on.
-    pub(super) fn charge(&mut self, charged: HashMap<i64, Charged>) {
-        self.charged = Some(charged);
+    /// Sets the earlier attempts that the database has counted. Records may be given out from here on.
+    pub(super) fn set_earlier_attempts(&mut self, earlier: HashMap<i64, EarlierAttempts>) {
+        self.earlier_attempts = Some(earlier);
     }
 
     pub(super) fn lease(&self) -> Option<&Lease> {
@@ -141,7 +141,7 @@ impl<T: RecordQueue> AssignedPartition<T> {
         let Some(partition_queue) = &self.partition_queue else {
             return false;
         };
-        let known = self.charged.is_some() && !self.leaving;
+        let known = self.earlier_attempts.is_some() && !self.leaving;
         known
             && match self.first_waiting() {
                 Some(entry) => !self.entries.is_held_up(entry, now),
@@ -259,13 +259,16 @@ impl<T: RecordQueue> AssignedPartition<T> {
             self.cut(offset, self.survivors.finished_to().unwrap_or(offset));
         }
         self.epochs.note(offset, record.epoch);
-        let charged = self.charged.as_ref().and_then(|all| all.get(&offset));
+        let earlier = self
+            .earlier_attempts
+            .as_ref()
+            .and_then(|all| all.get(&offset));
         let mut entry = Entry {
-            attempt: charged
-                .map_or(0, |charged| charged.attempts)
+            attempt: earlier
+                .map_or(0, |earlier| earlier.attempts)
                 .saturating_add(1),
-            suspect: charged.is_some_and(|charged| charged.suspect),
-            due: charged.map(|charged| charged.due),
+            suspect: earlier.is_some_and(|earlier| earlier.suspect),
+            due: earlier.map(|earlier| earlier.due),
             out: false,
             survives: false,
             log: self.log,

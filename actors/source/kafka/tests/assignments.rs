@@ -11,7 +11,7 @@ use super::super::leases::OpenLeases;
 use super::partition::{Pulled, Script, record};
 use crate::job::Disposition;
 use crate::source::kafka::assignments::{Assignments, Batch};
-use crate::source::kafka::partition::Charged;
+use crate::source::kafka::partition::EarlierAttempts;
 use crate::source::{Fetcher, KafkaReceipt, Receipt, Settled, Streams};
 
 pub(super) fn one(consumer: u64) -> Fetcher {
@@ -43,7 +43,7 @@ impl World {
         let partitions = world.assignments.partitions();
         world
             .assignments
-            .charge(HashMap::new(), &partitions, world.now);
+            .set_earlier_attempts(HashMap::new(), &partitions, world.now);
         world
     }
 
@@ -205,7 +205,9 @@ fn each_partition_wakes_one_that_waits() {
             .assignments
             .assign(partition, Script([Pulled::Record(record(1))].into()));
     }
-    world.assignments.charge(HashMap::new(), &[0, 1], world.now);
+    world
+        .assignments
+        .set_earlier_attempts(HashMap::new(), &[0, 1], world.now);
     let seen: Vec<bool> = waits.iter().map(|wake| woken(wake)).collect();
     assert_eq!(seen, [true, true, false]);
     // The first goes without having taken anything.
@@ -230,16 +232,20 @@ fn before_its_deaths_are_known_nothing_of_a_partition_is_given_out() {
     let mut world = World::of(&[]);
     world.assignments.assign(4, Script::of(0..3));
     assert_eq!(world.partition(one(1), 3), None);
-    world.assignments.charge(HashMap::new(), &[4], world.now);
+    world
+        .assignments
+        .set_earlier_attempts(HashMap::new(), &[4], world.now);
     assert_eq!(world.partition(one(1), 3), Some(4));
 }
 
 #[test]
 fn deaths_are_known_until_the_brokers_know_that_their_records_are_finished() {
     let mut world = World::of(&[3, 3]);
-    let charged = |offset| charged(offset, world.now);
-    let all = HashMap::from([(0, charged(1)), (1, charged(2))]);
-    world.assignments.charge(all, &[0, 1], world.now);
+    let crashed = |offset| crashed(offset, world.now);
+    let all = HashMap::from([(0, crashed(1)), (1, crashed(2))]);
+    world
+        .assignments
+        .set_earlier_attempts(all, &[0, 1], world.now);
     assert!(world.assignments.committed(0, 1).is_empty());
     // Its answer comes when the partition has gone.
     world.assignments.remove(&[0], world.now);
@@ -304,22 +310,24 @@ fn a_borrowed_partition_is_not_announced_until_its_polled_records_are_entered() 
     assert!(!woken(&other) && !world.assignments.is_borrowed(&[partition]));
 }
 
-fn charged(offset: i64, due: Instant) -> HashMap<i64, Charged> {
-    let charged = Charged {
+fn crashed(offset: i64, due: Instant) -> HashMap<i64, EarlierAttempts> {
+    let crashed = EarlierAttempts {
         attempts: 2,
         suspect: true,
         due,
     };
-    HashMap::from([(offset, charged)])
+    HashMap::from([(offset, crashed)])
 }
 
 #[test]
-fn the_clock_is_set_for_a_charged_record_wherever_it_is_found() {
+fn the_clock_is_set_for_a_crashed_record_wherever_it_is() {
     let mut world = World::of(&[3, 3]);
     let (soon, later) = (Duration::from_secs(1), Duration::from_secs(2));
     let due = [world.now + later, world.now + soon];
-    let all = HashMap::from([(0, charged(0, due[0])), (1, charged(1, due[1]))]);
-    world.assignments.charge(all, &[0, 1], world.now);
+    let all = HashMap::from([(0, crashed(0, due[0])), (1, crashed(1, due[1]))]);
+    world
+        .assignments
+        .set_earlier_attempts(all, &[0, 1], world.now);
     assert_eq!(
         world.assignments.ring(world.now),
         None,

@@ -25,7 +25,9 @@ impl World {
         world
             .assignments
             .assign(0, Script(pulled.into_iter().collect()));
-        world.assignments.charge(HashMap::new(), &[0], world.now);
+        world
+            .assignments
+            .set_earlier_attempts(HashMap::new(), &[0], world.now);
         world
     }
 
@@ -39,7 +41,8 @@ impl World {
             offset: position.0,
             epoch: Some(position.1),
         }]);
-        self.assignments.charge(HashMap::new(), &[0], self.now);
+        self.assignments
+            .set_earlier_attempts(HashMap::new(), &[0], self.now);
     }
 
     /// Where logs were cut, and how far they had been read.
@@ -160,18 +163,20 @@ fn attempts_of_records_that_are_gone_are_forgotten() {
         0,
         Script(records(0..3, 3).chain(records(1..2, 7)).collect()),
     );
-    let charged = |offset| {
+    let crashed = |offset| {
         (
             offset,
-            crate::source::kafka::partition::Charged {
+            crate::source::kafka::partition::EarlierAttempts {
                 attempts: 2,
                 suspect: false,
                 due: world.now,
             },
         )
     };
-    let charged = HashMap::from([(0, [0, 1, 9].map(charged).into())]);
-    world.assignments.charge(charged, &[0], world.now);
+    let crashed = HashMap::from([(0, [0, 1, 9].map(crashed).into())]);
+    world
+        .assignments
+        .set_earlier_attempts(crashed, &[0], world.now);
     let (old, _) = world.all(1);
     assert_eq!(old.handed[1].attempt, 3);
     let gone: Vec<Vec<i64>> = world

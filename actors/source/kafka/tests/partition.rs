@@ -9,7 +9,7 @@ use super::super::record::Record;
 use super::super::survivors::Survivors;
 use crate::job::Disposition;
 use crate::source::kafka::drain::{Claim, Polled, RecordQueue};
-use crate::source::kafka::partition::{AssignedPartition, Charged, Handed};
+use crate::source::kafka::partition::{AssignedPartition, EarlierAttempts, Handed};
 
 /// What a script gives next.
 #[derive(Debug)]
@@ -69,7 +69,7 @@ fn to_commit(assigned: &AssignedPartition<Script>) -> Option<i64> {
 
 pub(super) fn assigned(offsets: impl IntoIterator<Item = i64>) -> AssignedPartition<Script> {
     let mut assigned = AssignedPartition::new(Script::of(offsets), Survivors::default());
-    assigned.charge(HashMap::new());
+    assigned.set_earlier_attempts(HashMap::new());
     assigned
 }
 
@@ -208,17 +208,17 @@ fn the_holder_takes_more_while_nothing_came_back() {
 }
 
 #[test]
-fn a_charged_record_counts_its_deaths_and_waits_while_those_before_it_run() {
+fn a_crashed_record_counts_its_crashes_and_waits_for_its_predecessors() {
     let now = Instant::now();
     let due = now + Duration::from_secs(3);
     let mut assigned = AssignedPartition::new(Script::of([1, 2, 3]), Survivors::default());
     assert!(!assigned.is_free(now), "its deaths are not known yet");
-    let charged = Charged {
+    let crashed = EarlierAttempts {
         attempts: 2,
         suspect: true,
         due,
     };
-    assigned.charge(HashMap::from([(2, charged)]));
+    assigned.set_earlier_attempts(HashMap::from([(2, crashed)]));
     assert_eq!(offsets(&take(&mut assigned, 1, 7, 10, now)), [1]);
     assert!(!assigned.is_extendable(now));
     assert!(assigned.settle(1, 1, &Disposition::Complete, now));
@@ -254,7 +254,7 @@ fn nothing_is_left_when_the_end_came_and_all_before_it_is_finished() {
     let mut with_end = Script::of([2]);
     with_end.0.push_back(Pulled::End(3));
     let mut other = AssignedPartition::new(with_end, Survivors::default());
-    other.charge(HashMap::new());
+    other.set_earlier_attempts(HashMap::new());
     take(&mut other, 1, 7, 10, now);
     assert!(!other.is_exhausted(), "a record is not finished");
     other.settle(1, 2, &Disposition::Complete, now);
@@ -267,7 +267,7 @@ fn the_position_moves_over_what_never_comes_when_all_before_it_is_finished() {
     let mut script = Script::of([2]);
     script.0.push_back(Pulled::End(9));
     let mut assigned = AssignedPartition::new(script, Survivors::default());
-    assigned.charge(HashMap::new());
+    assigned.set_earlier_attempts(HashMap::new());
     take(&mut assigned, 1, 7, 10, now);
     assert_eq!(assigned.position(), Some(2));
     assigned.settle(1, 2, &Disposition::Complete, now);
@@ -276,7 +276,7 @@ fn the_position_moves_over_what_never_comes_when_all_before_it_is_finished() {
     for (end, position) in [(5, Some(5)), (0, None)] {
         let mut assigned =
             AssignedPartition::new(Script([Pulled::End(end)].into()), Survivors::default());
-        assigned.charge(HashMap::new());
+        assigned.set_earlier_attempts(HashMap::new());
         assert!(take(&mut assigned, 1, 7, 10, now).is_empty());
         assert_eq!(to_commit(&assigned), position);
     }

@@ -18,7 +18,7 @@ impl World {
     fn comes(&mut self, partition: i32, from: i64) {
         self.assignments.assign(partition, Script::of(from..3));
         self.assignments
-            .charge(HashMap::new(), &[partition], self.now);
+            .set_earlier_attempts(HashMap::new(), &[partition], self.now);
     }
 }
 

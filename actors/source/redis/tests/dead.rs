@@ -16,7 +16,7 @@ async fn die(source: Arc<RedisSource>) {
     .await;
 }
 
-fn charge(delivery: &Delivery, source: &RedisSource, boot: &str, certain: bool) -> Recovery {
+fn crash(delivery: &Delivery, source: &RedisSource, boot: &str, certain: bool) -> Recovery {
     let identity = source.identity(&delivery.message, &delivery.receipt);
     Recovery {
         boot: boot.to_owned(),
@@ -139,7 +139,7 @@ async fn what_ended_its_process_is_charged_waits_and_is_a_suspect_and_its_neighb
     world.push(["1", "poison", "3"]).await;
     let dead = world.source_of("dead");
     let held = fetch(&dead, 100).await;
-    let recovery = charge(&held[1], &dead, "dead", true);
+    let recovery = crash(&held[1], &dead, "dead", true);
     die(dead).await;
     let source = world.source();
     let recovered = Instant::now();
@@ -183,7 +183,7 @@ async fn a_death_that_was_found_is_charged_before_its_heartbeats_are_missed() {
     world.push(["poison"]).await;
     let dead = world.source_of("dead");
     let held = fetch(&dead, 100).await;
-    let recovery = charge(&held[0], &dead, "dead", true);
+    let recovery = crash(&held[0], &dead, "dead", true);
     let boot = dead.registration.boot.in_generation(0);
     die(dead).await;
     let source = world.source();
@@ -207,14 +207,14 @@ async fn a_death_is_found_after_others_were_given_the_messages() {
     world.push(["poison"]).await;
     let dead = world.source_of("dead");
     let held = fetch(&dead, 100).await;
-    let recovery = charge(&held[0], &dead, "dead", true);
+    let recovery = crash(&held[0], &dead, "dead", true);
     die(dead).await;
     // Another host is faster than the reader of the slots, and dies of it too.
     let second = world.source_of("second");
     let taken = fetch(&second, 100).await;
     assert_eq!((taken[0].message.attempt, taken[0].suspect), (1, false));
     assert_eq!(taken[0].message.id, held[0].message.id);
-    let second_recovery = charge(&taken[0], &second, "second", true);
+    let second_recovery = crash(&taken[0], &second, "second", true);
     die(second).await;
     let source = world.source();
     for recovery in [&recovery, &second_recovery, &recovery] {
@@ -237,7 +237,7 @@ async fn of_a_batch_each_is_a_suspect_and_no_attempt_is_counted() {
     };
     world.push(["1"]).await;
     let dead = world.source_of("dead");
-    let recovery = charge(&fetch(&dead, 1).await[0], &dead, "dead", false);
+    let recovery = crash(&fetch(&dead, 1).await[0], &dead, "dead", false);
     die(dead).await;
     let source = world.source();
     source.recover(&recovery).await.unwrap();
@@ -252,7 +252,7 @@ async fn a_dead_letter_of_a_used_up_message_says_how_it_ended_its_process() {
     };
     world.push(["poison"]).await;
     let dead = world.source_of("dead");
-    let recovery = charge(&fetch(&dead, 1).await[0], &dead, "dead", true);
+    let recovery = crash(&fetch(&dead, 1).await[0], &dead, "dead", true);
     die(dead).await;
     let source = world.source();
     source.recover(&recovery).await.unwrap();

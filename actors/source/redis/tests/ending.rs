@@ -209,7 +209,7 @@ async fn heartbeats_go_on_after_a_panic() {
     };
     let source = world.source();
     source.registration.registered().await.unwrap();
-    crate::task::points::arm("redis keeper", &world.key);
+    crate::task::points::arm("redis heartbeat", &world.key);
     let begun = Instant::now();
     while begun.elapsed() < INTERVAL * 10 {
         tokio::time::sleep(INTERVAL / 3).await;
@@ -219,7 +219,10 @@ async fn heartbeats_go_on_after_a_panic() {
             "taken for dead"
         );
     }
-    assert!(!crate::task::points::is_armed("redis keeper", &world.key));
+    assert!(!crate::task::points::is_armed(
+        "redis heartbeat",
+        &world.key
+    ));
     assert!(source.registration.boot.liveness.is_fresh());
     source.close(PATIENCE).await;
 }

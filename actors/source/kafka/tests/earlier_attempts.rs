@@ -5,13 +5,13 @@ use std::time::Duration;
 use super::{DONE, World, close, fetch, fetch_all, is_dry, one, settle, until};
 use crate::job::Disposition;
 use crate::source::{Source, outside};
-use crate::store::rows::{BootRow, Charge, Victim};
+use crate::store::rows::{BootRow, Crash, Victim};
 use crate::store::write::{BeginBoot, ReapGone};
 use crate::testing_support::rules;
 
 impl World {
     /// As a scan finds it: the process of a boot ended while it ran this record.
-    async fn charge(&self, source: &super::KafkaSource, record: &super::Delivery) {
+    async fn set_earlier_attempts(&self, source: &super::KafkaSource, record: &super::Delivery) {
         let owner = format!("script1/{}", uuid::Uuid::new_v4().simple());
         let boot = BootRow {
             owner: owner.clone(),
@@ -22,7 +22,7 @@ impl World {
             version: "0.1.0",
         };
         self.db.db.write(BeginBoot(boot)).await.unwrap();
-        let charge = Charge {
+        let crash = Crash {
             victim: Victim::Outside(
                 outside(&source.identity(&record.message, &record.receipt)).unwrap(),
             ),
@@ -31,15 +31,15 @@ impl World {
             max_attempts: 3,
             backoff: rules().backoff,
         };
-        let charges = vec![charge];
-        let reap = ReapGone { owner, charges };
+        let crashes = vec![crash];
+        let reap = ReapGone { owner, crashes };
         let reaped = self.db.db.write(reap).await.unwrap();
-        assert_eq!(reaped.charged, 1);
+        assert_eq!(reaped.crashes, 1);
     }
 }
 
 #[actix::test]
-async fn a_charged_record_comes_marked_after_its_back_off_and_is_forgotten_when_it_is_through() {
+async fn a_crashed_record_comes_marked_after_its_back_off() {
     let Some(world) = World::new(2) else { return };
     world.fill(3).await;
     let source = world.source();
@@ -48,8 +48,8 @@ async fn a_charged_record_comes_marked_after_its_back_off_and_is_forgotten_when_
         .iter()
         .find(|delivery| delivery.message.id == "0/1")
         .unwrap();
-    world.charge(&source, victim).await;
-    world.charge(&source, victim).await;
+    world.set_earlier_attempts(&source, victim).await;
+    world.set_earlier_attempts(&source, victim).await;
     // As if this process had been killed.
     close(&source).await;
     drop(got);
@@ -99,7 +99,7 @@ async fn what_the_last_commit_lets_be_forgotten_is_forgotten_before_the_end() {
     world.fill(1).await;
     let source = world.source();
     let got = fetch_all(&source, 1).await;
-    world.charge(&source, &got[0]).await;
+    world.set_earlier_attempts(&source, &got[0]).await;
     close(&source).await;
 
     let source = world.source();
@@ -127,12 +127,12 @@ async fn nothing_is_given_out_while_the_database_does_not_return_the_deaths() {
 }
 
 #[actix::test]
-async fn a_charged_record_comes_when_it_is_due_though_nothing_else_happens() {
+async fn a_crashed_record_comes_when_due_though_nothing_else_happens() {
     let Some(world) = World::new(1) else { return };
     world.fill(3).await;
     let source = world.source();
     let got = fetch_all(&source, 3).await;
-    world.charge(&source, &got[0]).await;
+    world.set_earlier_attempts(&source, &got[0]).await;
     close(&source).await;
 
     // Those behind it stay in librdkafka's queue, whose callback comes only when it was empty.
