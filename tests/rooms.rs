@@ -263,7 +263,7 @@ fn lines_that_name_rooms_are_read() {
 #[test]
 fn no_file_is_longer_than_the_longest_that_is_known() {
     /// Lines without tests of the longest file today. To be lowered as files are split, never raised.
-    const LONGEST: usize = 560;
+    const LONGEST: usize = 520;
     let mut files = Vec::new();
     let mut functions = Vec::new();
     for source in sources().iter().filter(|source| !source.is_test) {
