@@ -1,4 +1,4 @@
-//! Who is charged, from a dead file's slots alone: no files, no clock.
+//! Which jobs a crash is recorded for, from a dead file's slots alone: no files, no clock.
 
 use std::fmt;
 
@@ -59,17 +59,17 @@ pub(crate) fn taken_slots(bytes: &[u8]) -> Vec<(Identity<'static>, u32)> {
         .collect()
 }
 
-/// Who is charged: the fatal ones; without any, after the out-of-memory killer, the polled ones.
+/// The jobs that crashed: the fatal ones; without any, after the out-of-memory killer, the polled ones.
 pub(crate) fn deaths(
     taken: &[(Identity<'static>, u32)],
     oom_at_work: bool,
 ) -> Vec<(Identity<'static>, Death)> {
-    let charged = |cause: fn(u32) -> Option<Death>| -> Vec<_> {
+    let crashed = |cause: fn(u32) -> Option<Death>| -> Vec<_> {
         let one =
             |(identity, state): &(Identity<'static>, u32)| Some((identity.clone(), cause(*state)?));
         taken.iter().filter_map(one).collect()
     };
-    let fatal = charged(|state| {
+    let fatal = crashed(|state| {
         (level::of(state) == level::FATAL).then(|| match level::signal_of(state) {
             0 => Death::Exit,
             signal => Death::Signal(signal),
@@ -78,7 +78,7 @@ pub(crate) fn deaths(
     if !fatal.is_empty() || !oom_at_work {
         return fatal;
     }
-    charged(|state| (level::of(state) == level::POLLED).then_some(Death::OutOfMemory))
+    crashed(|state| (level::of(state) == level::POLLED).then_some(Death::OutOfMemory))
 }
 
 #[cfg(test)]
@@ -100,7 +100,7 @@ mod tests {
         states.iter().enumerate().flat_map(slot).collect()
     }
 
-    fn charged(states: &[(u32, u32)], oom_at_work: bool) -> Vec<(String, Death)> {
+    fn crashed(states: &[(u32, u32)], oom_at_work: bool) -> Vec<(String, Death)> {
         let deaths = deaths(&taken_slots(&slots(states)), oom_at_work);
         deaths
             .into_iter()
@@ -119,7 +119,7 @@ mod tests {
         ];
         for oom_at_work in [false, true] {
             assert_eq!(
-                charged(&states, oom_at_work),
+                crashed(&states, oom_at_work),
                 [
                     ("1".to_owned(), Death::Signal(libc::SIGSEGV)),
                     ("3".to_owned(), Death::Exit)
@@ -131,9 +131,9 @@ mod tests {
     #[test]
     fn polled_slots_are_charged_only_after_the_out_of_memory_killer() {
         let states = [(level::POLLED, 0), (level::IDLE, 0), (level::FREE, 0)];
-        assert_eq!(charged(&states, false), []);
+        assert_eq!(crashed(&states, false), []);
         assert_eq!(
-            charged(&states, true),
+            crashed(&states, true),
             [("0".to_owned(), Death::OutOfMemory)]
         );
     }
@@ -141,8 +141,8 @@ mod tests {
     #[test]
     fn a_batch_shares_the_level_of_its_leader() {
         let batch = |leader| [(leader, 0), (level::FOLLOWER, 0), (level::FOLLOWER, 0)];
-        assert_eq!(charged(&batch(level::fatal(libc::SIGABRT)), false).len(), 3);
-        assert_eq!(charged(&batch(level::POLLED), true).len(), 3);
+        assert_eq!(crashed(&batch(level::fatal(libc::SIGABRT)), false).len(), 3);
+        assert_eq!(crashed(&batch(level::POLLED), true).len(), 3);
         assert_eq!(taken_slots(&slots(&batch(level::IDLE))).len(), 3);
         assert_eq!(taken_slots(&slots(&batch(level::FREE))).len(), 0);
     }

@@ -8,11 +8,11 @@
 //!
 //! | level | since | what a dead file's reader makes of it |
 //! | --- | --- | --- |
-//! | idle | the handler waits for something | was in flight; not charged |
+//! | idle | the handler waits for something | was in flight; no crash |
 //! | polled | its future is polled, or its blocking call runs | a suspect, see below |
-//! | fatal | its own thread took a fatal signal, or called `exit` | charged with this death |
+//! | fatal | its own thread took a fatal signal, or called `exit` | this crash is recorded for it |
 //!
-//! Why three: "polled" alone would charge every message that happens to run when an operator sends `kill -9` or the
+//! Why three: "polled" alone would record a crash of every message that happens to run when an operator sends `kill -9` or the
 //! power fails, and every busy neighbour of the one that aborts. The thread that dies knows better:
 //!
 //! - abort, stack overflow, a failed allocation, an illegal instruction end in a **signal on the thread
@@ -24,13 +24,13 @@
 //! - the kernel's **out-of-memory killer** sends SIGKILL, which nobody can catch; it leaves polled slots,
 //!   as an operator's `kill -9` does. The difference is in the kernel's count of such kills, noted in
 //!   the file every few seconds: a file without a fatal slot, of this kernel boot, whose count has risen
-//!   since, has its polled slots charged. A count that has not risen means that another process sent the SIGKILL.
+//!   since, has crashes of its polled slots recorded. A count that has not risen means that another process sent the SIGKILL.
 //!
 //! What that leaves open: a `kill -9` while some *other* process of the same cgroup (without cgroup v2: of
-//! the machine) is killed for memory before the next start charges busy handlers wrongly. It costs each
+//! the machine) is killed for memory before the next start records crashes of busy handlers wrongly. It costs each
 //! of them one attempt and a run alone. A thread or task that a handler starts by itself runs outside its
-//! slot: what dies there charges nobody. Another kernel boot, or a system without these counts (macOS):
-//! polled slots are never charged. A batch's messages share one handler, so they share its death; each
+//! slot: no crash is recorded for what dies there. Another kernel boot, or a system without these counts (macOS):
+//! crashes of polled slots are never recorded. A batch's messages share one handler, so they share its death; each
 //! then runs alone, which finds the one that did it.
 
 mod cause_of_death;

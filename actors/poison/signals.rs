@@ -78,7 +78,7 @@ pub(super) fn install() {
         // SAFETY: the hook is a plain function that neither unwinds nor allocates.
         if unsafe { libc::atexit(on_exit) } != 0 {
             log::warn!(
-                "a handler that calls `exit` will not be charged: `atexit` refused the hook"
+                "no crash will be recorded for a handler that calls `exit`: `atexit` refused the hook"
             );
         }
         FATAL_SIGNALS.map(|signal| Earlier {
@@ -114,7 +114,7 @@ fn install_handler(signal: c_int) {
     };
     if result != 0 {
         log::warn!(
-            "signal {signal} cannot be watched; a handler that ends by it will not be charged"
+            "signal {signal} cannot be watched; no crash will be recorded for a handler that ends by it"
         );
     }
 }

@@ -63,7 +63,7 @@ impl Slot {
 
     /// Runs `work`, a handler's code, on this thread: what ends the process meanwhile is this slot's doing.
     ///
-    /// Slots may be entered inside each other, also the same one; the innermost is charged.
+    /// Slots may be entered inside each other, also the same one; a crash is recorded for the innermost.
     pub(crate) fn enter<R>(&self, work: impl FnOnce() -> R) -> R {
         let _entered = Entered::new(&self.place.raw().state);
         work()

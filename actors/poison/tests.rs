@@ -32,12 +32,12 @@ fn only(mut files: Vec<DeadFile>) -> DeadFile {
 }
 
 #[track_caller]
-fn assert_charged(data: &Path, charged: &[(&'static str, Death)]) -> DeadFile {
+fn assert_crashed(data: &Path, crashed: &[(&'static str, Death)]) -> DeadFile {
     let file = only(dead_files(data).unwrap());
-    let charged: Vec<_> = charged
+    let crashed: Vec<_> = crashed
         .iter()
         .map(|&(id, death)| (identity(id), death))
         .collect();
-    assert_eq!(file.deaths, charged);
+    assert_eq!(file.deaths, crashed);
     file
 }

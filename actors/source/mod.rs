@@ -119,12 +119,12 @@ pub(crate) struct Recovery {
     /// Its boot.
     pub(crate) boot: String,
     /// Messages whose handlers ended it.
-    pub(crate) deaths: Vec<OutsideCharge>,
+    pub(crate) deaths: Vec<OutsideCrash>,
 }
 
 /// A message whose handler ended its process.
 #[derive(Debug, Clone)]
-pub(crate) struct OutsideCharge {
+pub(crate) struct OutsideCrash {
     /// The queue, as slots name it.
     pub(crate) source: String,
     pub(crate) id: String,

@@ -12,7 +12,7 @@ use futures_util::future::join_all;
 use super::Plan;
 use crate::config::RetryRules;
 use crate::poison::{DeadFile, Death, Identity, Kind, dead_files};
-use crate::source::{OutsideCharge, Recovery, SourceError, outside};
+use crate::source::{OutsideCrash, Recovery, SourceError, outside};
 use crate::store::rows::{Crash, EntryName, OutsideId, Victim};
 use crate::store::write::ReapGone;
 
@@ -111,7 +111,7 @@ fn recovery(file: &DeadFile) -> Recovery {
         .deaths
         .iter()
         .filter(|(identity, _)| identity.kind() == Kind::Redis);
-    let deaths = outside.map(|(identity, death)| OutsideCharge {
+    let deaths = outside.map(|(identity, death)| OutsideCrash {
         source: identity.queue().to_owned(),
         id: identity.id().to_owned(),
         attempt: u32::try_from(identity.fence()).unwrap_or(1),

@@ -100,7 +100,12 @@ fn nothing_is_lost(world: &World, ledger: &Ledger, bodies: &[String]) {
         .iter()
         .filter(|line| line.attempt != 1)
         .collect();
-    assert_eq!(attempts.len(), 0, "somebody was charged: {:?}", attempts[0]);
+    assert_eq!(
+        attempts.len(),
+        0,
+        "an attempt was counted: {:?}",
+        attempts[0]
+    );
     world.wait_empty();
 }
 

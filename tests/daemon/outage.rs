@@ -109,8 +109,8 @@ fn everything_ran_once(world: &World, ledger: &Ledger, messages: &[String], task
         doubled[0]
     );
     assert_eq!(ledger.lines.len(), messages.len() + tasks.len());
-    let charged = ledger.lines.iter().find(|line| line.attempt != 1);
-    assert!(charged.is_none(), "somebody was charged: {charged:?}");
+    let counted = ledger.lines.iter().find(|line| line.attempt != 1);
+    assert!(counted.is_none(), "an attempt was counted: {counted:?}");
     let mut database = world.database();
     let unfinished = "SELECT count(*) FROM delay_queue_log WHERE status <> 3";
     assert_eq!(database.number(unfinished), 0);

@@ -153,8 +153,8 @@ fn kills_in_turn_lose_nothing_and_repeat_only_what_was_in_flight(world: World) {
         "{:?}",
         world.dead_letters()
     );
-    let charged = ledger.lines.iter().find(|line| line.attempt != 1);
-    assert!(charged.is_none(), "somebody was charged: {charged:?}");
+    let counted = ledger.lines.iter().find(|line| line.attempt != 1);
+    assert!(counted.is_none(), "an attempt was counted: {counted:?}");
     world.wait_empty();
     println!(
         "{:?}: {} kills of two daemons: {rows} rows and {} messages, {doubled} of them ran more than once, {oldest:?} before the kill at most",

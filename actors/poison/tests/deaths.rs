@@ -1,11 +1,11 @@
-//! Who is charged when a real process dies.
+//! Which jobs a crash is recorded for when a real process dies.
 
 use std::fs;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 
 use super::child::{die, start_waiting};
-use super::{assert_charged, identity, ids, only};
+use super::{assert_crashed, identity, ids, only};
 use crate::poison::dead_files::{Now, judge_all};
 use crate::poison::kernel::{self, OomKills};
 use crate::poison::layout;
@@ -17,7 +17,7 @@ const ABORTED: Death = Death::Signal(libc::SIGABRT);
 fn an_abort_is_charged_to_its_own_message() {
     let (data, status) = die("abort");
     assert_eq!(status.signal(), Some(libc::SIGABRT));
-    let file = assert_charged(data.path(), &[("culprit", ABORTED)]);
+    let file = assert_crashed(data.path(), &[("culprit", ABORTED)]);
     assert_eq!((&*file.partition, &*file.boot), ("script1", "boot-1"));
     assert_eq!(ids(&file.in_flight), ["busy", "culprit", "idle"]);
 }
@@ -25,27 +25,27 @@ fn an_abort_is_charged_to_its_own_message() {
 #[test]
 fn an_abort_in_a_future_is_charged() {
     let (data, _) = die("abort in a poll");
-    assert_charged(data.path(), &[("culprit", ABORTED)]);
+    assert_crashed(data.path(), &[("culprit", ABORTED)]);
 }
 
 #[test]
 fn the_innermost_handler_is_charged() {
     let (data, _) = die("abort in a nested call");
-    assert_charged(data.path(), &[("inner", ABORTED)]);
+    assert_crashed(data.path(), &[("inner", ABORTED)]);
 }
 
 #[test]
 fn the_outer_handler_is_charged_again_after_the_inner_one() {
     let (data, _) = die("abort after a nested call");
-    assert_charged(data.path(), &[("culprit", ABORTED)]);
+    assert_crashed(data.path(), &[("culprit", ABORTED)]);
 }
 
 #[test]
 fn a_batch_is_charged_as_a_whole() {
     let (data, _) = die("abort in a batch");
     let file = only(dead_files(data.path()).unwrap());
-    let charged: Vec<_> = file.deaths.iter().map(|(who, _)| who.clone()).collect();
-    assert_eq!(ids(&charged), ["one", "three", "two"]);
+    let crashed: Vec<_> = file.deaths.iter().map(|(who, _)| who.clone()).collect();
+    assert_eq!(ids(&crashed), ["one", "three", "two"]);
     assert!(file.deaths.iter().all(|(_, death)| *death == ABORTED));
 }
 
@@ -53,7 +53,7 @@ fn a_batch_is_charged_as_a_whole() {
 fn an_abort_outside_any_handler_charges_nobody() {
     let (data, status) = die("abort between handlers");
     assert_eq!(status.signal(), Some(libc::SIGABRT));
-    assert_charged(data.path(), &[]);
+    assert_crashed(data.path(), &[]);
 }
 
 /// The message of it does not fit into standard error.
@@ -88,7 +88,7 @@ fn a_fault_is_charged_and_ends_the_process_as_ever() {
     for (role, signal) in [("null", libc::SIGSEGV), ("illegal", libc::SIGILL)] {
         let (data, status) = die(role);
         assert_eq!(status.signal(), Some(signal), "{role}");
-        assert_charged(data.path(), &[("culprit", Death::Signal(signal))]);
+        assert_crashed(data.path(), &[("culprit", Death::Signal(signal))]);
     }
 }
 
@@ -96,14 +96,14 @@ fn a_fault_is_charged_and_ends_the_process_as_ever() {
 fn a_handler_that_calls_exit_is_charged() {
     let (data, status) = die("exit");
     assert_eq!(status.code(), Some(3));
-    assert_charged(data.path(), &[("culprit", Death::Exit)]);
+    assert_crashed(data.path(), &[("culprit", Death::Exit)]);
 }
 
 #[test]
 fn an_exit_outside_any_handler_charges_nobody() {
     let (data, status) = die("exit outside");
     assert_eq!(status.code(), Some(3));
-    let file = assert_charged(data.path(), &[]);
+    let file = assert_crashed(data.path(), &[]);
     assert_eq!(ids(&file.in_flight), ["busy", "culprit", "idle"]);
 }
 
@@ -111,7 +111,7 @@ fn an_exit_outside_any_handler_charges_nobody() {
 fn a_panic_charges_nobody_and_leaves_the_slot() {
     let (data, status) = die("panic");
     assert_eq!(status.signal(), Some(libc::SIGABRT));
-    assert_charged(data.path(), &[]);
+    assert_crashed(data.path(), &[]);
 }
 
 #[test]
@@ -182,7 +182,7 @@ fn a_fatal_signal_from_outside_charges_nobody() {
     };
     assert_eq!(sent, 0);
     assert_eq!(child.wait().unwrap().signal(), Some(libc::SIGABRT));
-    assert_charged(data.path(), &[]);
+    assert_crashed(data.path(), &[]);
 }
 
 #[test]
@@ -191,7 +191,7 @@ fn a_forked_child_that_dies_charges_nobody() {
     let (mut child, _) = start_waiting("fork", data.path());
     child.kill().unwrap();
     child.wait().unwrap();
-    assert_charged(data.path(), &[]);
+    assert_crashed(data.path(), &[]);
 }
 
 #[test]
@@ -208,12 +208,12 @@ fn a_file_of_another_kernel_boot_shows_its_fatal_slots() {
 #[test]
 fn deaths_are_reported_at_each_start_until_the_file_is_removed() {
     let (data, _) = die("abort");
-    let first = assert_charged(data.path(), &[("culprit", ABORTED)]);
+    let first = assert_crashed(data.path(), &[("culprit", ABORTED)]);
     // Another daemon that starts meanwhile.
     assert!(dead_files(data.path()).unwrap().is_empty());
     // The first one dies before it has written anything down.
     drop(first);
-    assert_charged(data.path(), &[("culprit", ABORTED)]).remove();
+    assert_crashed(data.path(), &[("culprit", ABORTED)]).remove();
     assert!(dead_files(data.path()).unwrap().is_empty());
     assert_eq!(fs::read_dir(data.path()).unwrap().count(), 0);
 }

@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime};
 
 use futures_util::FutureExt;
 
-use super::{assert_charged, identity, slots};
+use super::{assert_crashed, identity, slots};
 use crate::job::guarded::Business;
 use crate::poison::cause_of_death;
 use crate::poison::layout;
@@ -29,7 +29,7 @@ fn a_living_daemon_is_not_judged() {
     });
     drop(slot);
     drop(slots);
-    let file = assert_charged(data, &[]);
+    let file = assert_crashed(data, &[]);
     assert_eq!(file.in_flight, []);
 }
 

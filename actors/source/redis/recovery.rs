@@ -9,7 +9,7 @@ use super::error::Fault;
 use super::list::List;
 use super::pollers::Pollers;
 use super::registration::Registration;
-use super::scripts::{CHARGE, RECOVER};
+use super::scripts::{RECORD_CRASH, RECOVER};
 use super::server::Answer;
 use crate::clock::millis;
 use crate::source::{Recovery, SourceError};
@@ -114,7 +114,7 @@ impl Recoveries {
         let own = self.list.name.as_str();
         for death in recovery.deaths.iter().filter(|death| death.source == own) {
             let after = self.list.config.rules.backoff.delay(death.attempt, 0.5);
-            let mut script = CHARGE.key(self.list.key());
+            let mut script = RECORD_CRASH.key(self.list.key());
             script
                 .arg(&death.id)
                 .arg(&recovery.boot)

@@ -36,7 +36,7 @@ scripts! {
     FINISH = "finish.lua";
     BEAT = "beat.lua";
     RECOVER = "recover.lua";
-    CHARGE = "charge.lua";
+    RECORD_CRASH = "record_crash.lua";
     LAG = "lag.lua";
     RESTORE = "restore.lua";
     LEAVE = "leave.lua";

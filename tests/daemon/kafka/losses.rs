@@ -66,8 +66,8 @@ fn work_through(
     let ledger = place.world.ledger();
     assert_eq!(ledger.missing(&messages), [""; 0], "nothing is lost");
     assert!(place.world.dead_letters().is_empty());
-    let charged = ledger.lines.iter().find(|line| line.attempt != 1);
-    assert!(charged.is_none(), "somebody was charged: {charged:?}");
+    let counted = ledger.lines.iter().find(|line| line.attempt != 1);
+    assert!(counted.is_none(), "an attempt was counted: {counted:?}");
     for (partition, offsets) in first_runs(&ledger) {
         assert!(
             offsets.is_sorted(),

@@ -55,11 +55,14 @@ fn a_record_that_aborts_the_daemon_is_a_dead_letter_and_its_neighbours_get_throu
     assert_eq!(dead_letters[0]["attempts"], MAX_ATTEMPTS);
     assert_eq!(dead_letters[0]["payload"], "abort:record");
     assert_eq!(ledger.missing(&neighbours), [""; 0]);
-    let charged = ledger
+    let counted = ledger
         .lines
         .iter()
         .find(|line| line.attempt > 1 && line.body != "abort:record");
-    assert!(charged.is_none(), "a neighbour was charged: {charged:?}");
+    assert!(
+        counted.is_none(),
+        "an attempt of a neighbour was counted: {counted:?}"
+    );
     // Behind it in its partition nothing ran before it was given up.
     let abort = ledger
         .lines

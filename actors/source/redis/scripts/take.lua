@@ -38,7 +38,7 @@ local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local now_text = string.format('%.0f', now)
 
--- What was charged to framed messages, in their order.
+-- The recorded crashes of framed messages, in their order.
 local function deaths_of(frames)
   local deaths = {}
   for i, frame in ipairs(frames) do

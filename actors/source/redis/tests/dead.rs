@@ -3,7 +3,7 @@
 use super::*;
 use crate::job::Disposition;
 use crate::membership::Ownership;
-use crate::source::{OutsideCharge, Recovery};
+use crate::source::{OutsideCrash, Recovery};
 
 /// A boot that ends without a word.
 async fn die(source: Arc<RedisSource>) {
@@ -20,7 +20,7 @@ fn crash(delivery: &Delivery, source: &RedisSource, boot: &str, certain: bool) -
     let identity = source.identity(&delivery.message, &delivery.receipt);
     Recovery {
         boot: boot.to_owned(),
-        deaths: vec![OutsideCharge {
+        deaths: vec![OutsideCrash {
             source: identity.queue().to_owned(),
             id: identity.id().to_owned(),
             attempt: u32::try_from(identity.fence()).unwrap(),
