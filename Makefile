@@ -104,6 +104,7 @@ check:
 	cargo fmt --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --quiet
+	cargo test --quiet --test rooms
 
 # The documents as a book, in target/book/html. Their links are checked by tests/documents.rs. mdBook is built once, where it
 # is not installed: about two minutes.
