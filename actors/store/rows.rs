@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::columns::{RUNNING, WAITING};
 pub(crate) use super::cron_run::{
     AtOverlap, Claim, EndedRun, EntryRuns, Fire, GivenUp, KnownEntry, OpenRun, RunEnd,
 };
@@ -42,6 +43,16 @@ pub(crate) struct NewTask {
     pub(crate) claimed: bool,
     /// Of the handler that pushed it.
     pub(crate) trace: Option<Trace>,
+}
+
+impl NewTask {
+    /// How its row begins: the status, the owner and the fence. `owner` has it where it is inserted already claimed.
+    pub(in crate::store) fn beginning<'a>(&self, owner: &'a str) -> (i16, &'a str, i64) {
+        match self.claimed {
+            true => (RUNNING, owner, FIRST_FENCE),
+            false => (WAITING, "", 0),
+        }
+    }
 }
 
 /// The fence of a row that is inserted already claimed.

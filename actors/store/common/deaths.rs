@@ -3,7 +3,7 @@
 use diesel::prelude::*;
 
 use super::dialect::{self, Connection, RunQueryDsl, now, now_plus};
-use crate::store::rows::{Crash, FailedAttempt, OutsideDeath, OutsideId};
+use crate::store::rows::{Crash, OutsideDeath, OutsideId};
 use crate::store::schema::death::{self, dsl};
 use crate::store::write::{ForgetDeaths, NoteFailures, TRIM_ROWS};
 
@@ -14,36 +14,16 @@ pub(in crate::store) async fn record_crash(
     id: &OutsideId,
     crash: &Crash,
 ) -> QueryResult<()> {
-    let row = death::table.find((id.kind, &id.source, &id.id));
-    let before: Option<i32> = dialect::for_update!(row.select(dsl::attempts))
-        .first(connection)
-        .await
-        .optional()?;
-    let attempts = before.unwrap_or(0) + i32::from(crash.certain);
-    let reached = u32::try_from(attempts).unwrap_or(0);
-    let changed = (
-        dsl::attempts.eq(attempts),
-        dsl::due_ms.eq(now_plus(crash.after_ms(reached.max(1)))),
-        dsl::died_ms.eq(now()),
-    );
-    if before.is_some() {
-        diesel::update(row)
-            .set((dsl::deaths.eq(dsl::deaths + 1), changed))
-            .execute(connection)
-            .await?;
-    } else {
-        diesel::insert_into(death::table)
-            .values((
-                dsl::kind.eq(id.kind),
-                dsl::source.eq(&id.source),
-                dsl::message_id.eq(&id.id),
-                dsl::deaths.eq(1),
-                changed,
-            ))
-            .execute(connection)
-            .await?;
-    }
-    Ok(())
+    let note = |before: i32| {
+        let attempts = before + i32::from(crash.certain);
+        let reached = u32::try_from(attempts).unwrap_or(0);
+        Note {
+            crashes: 1,
+            attempts,
+            wait_ms: crash.after_ms(reached.max(1)),
+        }
+    };
+    write(connection, id, note).await
 }
 
 /// Each failure counts once, however often it is reported: a row has the highest attempt of its message. It is no
@@ -52,37 +32,60 @@ pub(in crate::store) async fn note_failures(
     connection: &mut Connection,
     NoteFailures { failures }: &NoteFailures,
 ) -> QueryResult<()> {
-    for FailedAttempt {
-        message: id,
-        attempt,
-        wait_ms,
-    } in failures
-    {
-        let row = death::table.find((id.kind, &id.source, &id.id));
-        let before: Option<i32> = dialect::for_update!(row.select(dsl::attempts))
-            .first(connection)
-            .await
-            .optional()?;
-        let attempt = i32::try_from(*attempt).unwrap_or(i32::MAX);
-        let changed = (
-            dsl::attempts.eq(attempt.max(before.unwrap_or(0))),
-            dsl::due_ms.eq(now_plus(*wait_ms)),
-            dsl::died_ms.eq(now()),
-        );
-        if before.is_some() {
-            diesel::update(row).set(changed).execute(connection).await?;
-        } else {
-            diesel::insert_into(death::table)
-                .values((
-                    dsl::kind.eq(id.kind),
-                    dsl::source.eq(&id.source),
-                    dsl::message_id.eq(&id.id),
-                    dsl::deaths.eq(0),
-                    changed,
-                ))
-                .execute(connection)
-                .await?;
-        }
+    for failure in failures {
+        let attempt = i32::try_from(failure.attempt).unwrap_or(i32::MAX);
+        let note = |before: i32| Note {
+            crashes: 0,
+            attempts: attempt.max(before),
+            wait_ms: failure.wait_ms,
+        };
+        write(connection, &failure.message, note).await?;
+    }
+    Ok(())
+}
+
+/// What a row says from now on.
+struct Note {
+    /// Added to those that it counts.
+    crashes: i32,
+    attempts: i32,
+    /// Until the next attempt.
+    wait_ms: i64,
+}
+
+/// Writes what `note` makes of the attempts that are counted already. The row is locked before it is read.
+async fn write(
+    connection: &mut Connection,
+    id: &OutsideId,
+    note: impl FnOnce(i32) -> Note,
+) -> QueryResult<()> {
+    let row = death::table.find((id.kind, &id.source, &id.id));
+    let before: Option<i32> = dialect::for_update!(row.select(dsl::attempts))
+        .first(connection)
+        .await
+        .optional()?;
+    let note = note(before.unwrap_or(0));
+    let changed = (
+        dsl::attempts.eq(note.attempts),
+        dsl::due_ms.eq(now_plus(note.wait_ms)),
+        dsl::died_ms.eq(now()),
+    );
+    if before.is_some() {
+        diesel::update(row)
+            .set((dsl::deaths.eq(dsl::deaths + note.crashes), changed))
+            .execute(connection)
+            .await?;
+    } else {
+        diesel::insert_into(death::table)
+            .values((
+                dsl::kind.eq(id.kind),
+                dsl::source.eq(&id.source),
+                dsl::message_id.eq(&id.id),
+                dsl::deaths.eq(note.crashes),
+                changed,
+            ))
+            .execute(connection)
+            .await?;
     }
     Ok(())
 }

@@ -12,7 +12,6 @@ use diesel_async::RunQueryDsl;
 use super::common::IN_ONE_STATEMENT;
 use super::dialect::Connection;
 use super::product::RETURNING_ID;
-use super::server::tasks;
 use crate::store::rows::NewTask;
 use crate::trace::Trace;
 
@@ -100,7 +99,7 @@ async fn insert<'a>(
 ) -> QueryResult<Vec<i64>> {
     let row = |given: &(&'a NewTask, &'a str)| {
         let (task, owner) = *given;
-        let (status, owner, fence) = tasks::beginning(task, owner);
+        let (status, owner, fence) = task.beginning(owner);
         Row {
             task,
             exec_time: task.due_ms.div_euclid(1000),

@@ -114,7 +114,7 @@ pub(super) async fn insert_tasks(
     let values: Vec<_> = rows
         .iter()
         .map(|(row, owner)| {
-            let (status, owner, fence) = tasks::beginning(row, owner);
+            let (status, owner, fence) = row.beginning(owner);
             (
                 dsl::name.eq(row.name.as_str()),
                 dsl::exec_cmd.eq(row.exec_cmd.as_str()),

@@ -12,9 +12,9 @@ use super::dialect::delay_queue_log::{self as log, dsl};
 use super::dialect::{self, Connection, row_time};
 use crate::job::Disposition;
 use crate::store::claims::{Acceptance, judge};
-use crate::store::columns::{RUNNING, WAITING};
+use crate::store::columns::WAITING;
 use crate::store::raw_task::Unreadable;
-use crate::store::rows::{FIRST_FENCE, NewTask, TaskEnd};
+use crate::store::rows::{NewTask, TaskEnd};
 use crate::store::write::Most;
 
 /// Rows of several pushes, each with the owner of those that are claimed. Answers their ids, in their order.
@@ -27,14 +27,6 @@ pub(in crate::store) async fn insert(
         ids.extend(dialect::insert_tasks(connection, chunk).await?);
     }
     Ok(ids)
-}
-
-/// How a new row begins: its status, its owner and its fence.
-pub(in crate::store) fn beginning<'a>(row: &NewTask, owner: &'a str) -> (i16, &'a str, i64) {
-    match row.claimed {
-        true => (RUNNING, owner, FIRST_FENCE),
-        false => (WAITING, "", 0),
-    }
 }
 
 /// Ends of one owner's tasks. Answers for each whether it counts: the owner and the fence refuse a stale one, as a

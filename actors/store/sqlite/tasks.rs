@@ -13,7 +13,7 @@ use crate::job::Disposition;
 use crate::store::columns::{DONE, FAILED, RUNNING, WAITING};
 use crate::store::parts::without;
 use crate::store::raw_task::{RawTask, Unreadable};
-use crate::store::rows::{FIRST_FENCE, NewTask, TaskEnd};
+use crate::store::rows::{NewTask, TaskEnd};
 use crate::store::schema::delay_queue_log::{self as log, dsl};
 use crate::store::truncate::{fitted, readable};
 use crate::store::write::{ClaimTasks, EndTasks, Most, Settlement};
@@ -32,11 +32,7 @@ pub(super) async fn insert(
 
 async fn insert_one(connection: &mut Connection, row: &NewTask, owner: &str) -> QueryResult<i64> {
     let now = local_text();
-    let (status, owner, fence) = if row.claimed {
-        (RUNNING, owner, FIRST_FENCE)
-    } else {
-        (WAITING, "", 0)
-    };
+    let (status, owner, fence) = row.beginning(owner);
     diesel::insert_into(log::table)
         .values((
             dsl::name.eq(&row.name),

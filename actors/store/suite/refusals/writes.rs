@@ -36,16 +36,8 @@ impl World {
 }
 
 fn push(params: &str) -> Write {
-    let task = NewTask {
-        name: "n".to_owned(),
-        exec_cmd: "job".to_owned(),
-        params: params.to_owned(),
-        due_ms: now_ms() + 3_600_000,
-        claimed: false,
-        trace: None,
-    };
     InsertTasks {
-        rows: vec![task],
+        rows: vec![task(params, now_ms() + 3_600_000)],
         owner: String::new(),
     }
     .into()
