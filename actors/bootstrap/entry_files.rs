@@ -63,7 +63,7 @@ impl Files for EntryFiles {
         let mut tunes = Vec::new();
         let mut facts = Vec::new();
         let mut limits = Vec::new();
-        for entry in config.queues.iter().filter(|entry| entry.live) {
+        for entry in config.live_queues() {
             let before = plan
                 .pools
                 .iter()

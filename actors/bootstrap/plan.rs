@@ -153,7 +153,8 @@ pub(crate) fn plan(parts: Parts<'_>) -> Result<(Plan, EntryFiles), Failure> {
         consumed: Consumed::of(&config, tables_of_other_partitions(parts.places)),
         redis,
         lists: all_lists(&config),
-        queues: live(&config)
+        queues: config
+            .live_queues()
             .flat_map(|entry| sources.known(entry))
             .collect(),
         hints: hints(&config),
@@ -178,11 +179,6 @@ pub(crate) fn plan(parts: Parts<'_>) -> Result<(Plan, EntryFiles), Failure> {
     Ok((plan, entry_files))
 }
 
-/// The queue entries that are consumed.
-fn live(config: &Config) -> impl Iterator<Item = &QueueEntry> {
-    config.queues.iter().filter(|entry| entry.live)
-}
-
 fn pools(
     children: &ChildConfigs,
     sources: &Sources,
@@ -194,7 +190,7 @@ fn pools(
         let pool = children.pool(entry, source, consumers, state)?;
         Ok(LiveQueue::new(entry.clone(), pool))
     };
-    live(&children.config).map(pool).collect()
+    children.config.live_queues().map(pool).collect()
 }
 
 /// The Redis servers that entries use, each by its name in the settings.
@@ -264,7 +260,7 @@ pub(crate) fn consumed_lists(config: &Config, server: &str) -> BTreeSet<String> 
         settings.map(|settings| settings.url.expose().to_owned())
     };
     let is_it = |name: &str| name == server || url(name) == url(server);
-    let live = config.queues.iter().filter(|entry| entry.live);
+    let live = config.live_queues();
     let list = live.filter_map(|entry| match &entry.source {
         SourceConfig::Redis { key, server } if is_it(server) => Some(key.clone()),
         _ => None,
@@ -276,7 +272,7 @@ pub(crate) fn consumed_lists(config: &Config, server: &str) -> BTreeSet<String> 
 fn hints(config: &Config) -> Vec<String> {
     let logs = config.settings.logger.path.display();
     let program = std::env::args().next().unwrap_or_default();
-    let queue = config.queues.iter().find(|entry| entry.live);
+    let queue = config.live_queues().next();
     let try_next = match queue {
         Some(entry) => format!("try `{program} send {} hello`; ", entry.name),
         None => String::new(),

@@ -39,7 +39,7 @@ pub(crate) fn introduce(config: &Config, places: &Places, owner: &Owner) {
     let idle = crontab.filter(|entry| entry.live && entry.drives_delay_queue);
     let live = all - not_live.len() - idle.count();
     log::info!("{live} of {all} entries are live");
-    let queues = config.queues.iter().filter(|entry| entry.live).map(queue);
+    let queues = config.live_queues().map(queue);
     say_some("queues", queues.collect());
     let crontab = config.crontab.iter();
     let crontab = crontab.filter(|entry| entry.live && !entry.drives_delay_queue);

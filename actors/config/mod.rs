@@ -107,11 +107,16 @@ pub(crate) struct Config {
 }
 
 impl Config {
+    /// The queue entries that are consumed.
+    pub(crate) fn live_queues(&self) -> impl Iterator<Item = &QueueEntry> {
+        self.queues.iter().filter(|entry| entry.live)
+    }
+
     /// The Redis servers that the settings name, or that live entries use; the default that nobody needs is none.
     pub(crate) fn used_redis(&self) -> impl Iterator<Item = &String> {
         let named = self.settings.named_servers().redis;
         let of_live = |name: &String| {
-            let mut live = self.queues.iter().filter(|entry| entry.live);
+            let mut live = self.live_queues();
             live.any(|entry| matches!(&entry.source, SourceConfig::Redis { server, .. } if server == name))
         };
         let names = self.settings.redis.keys();

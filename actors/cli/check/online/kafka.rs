@@ -56,7 +56,7 @@ pub(super) fn entries<'a>(
     config: &'a Config,
     name: &'a str,
 ) -> impl Iterator<Item = (&'a QueueEntry, &'a String, &'a String)> {
-    let live = config.queues.iter().filter(|entry| entry.live);
+    let live = config.live_queues();
     live.filter_map(move |entry| match &entry.source {
         SourceConfig::Kafka {
             topic,

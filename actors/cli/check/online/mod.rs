@@ -132,7 +132,7 @@ fn sources(
     config: &Config,
     of_server: impl Fn(&SourceConfig) -> Option<&String>,
 ) -> Vec<FoundQueue> {
-    let live = config.queues.iter().filter(|entry| entry.live);
+    let live = config.live_queues();
     let found = |entry: &QueueEntry| {
         let source = of_server(&entry.source)?;
         Some(FoundQueue {
